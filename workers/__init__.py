@@ -1,0 +1,1 @@
+"""What runs inside a sandbox: the worker runtime, its links and its HTTP endpoint."""
