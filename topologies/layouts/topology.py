@@ -1,0 +1,115 @@
+"""A topology as a value: the directed graph, every agent's seat, and what a round must produce."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from topologies.distribution import tasks_of_round
+from topologies.kinds import Role, TopologyKind
+from topologies.rounds.mesh import mesh_tasks
+from topologies.seats import MeshSeat, RingSeat, Seat
+
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutRequest:
+    """What a layout is made from.
+
+    `agents` in order (the first is the root, the hub or the first data stage); `strategies` to be run; `symbols`
+    traded; `deadline_s` within which an agent decides with what it has. `replicas` and `quorum` concern the mesh,
+    `fan_out` the hierarchy (None: chosen so that the tree is two levels deep).
+    """
+
+    agents: tuple[str, ...]
+    strategies: tuple[str, ...]
+    symbols: tuple[str, ...]
+    deadline_s: float = 2.0
+    replicas: int = 5
+    quorum: float = 0.66
+    fan_out: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """Agents, the edges along which they may send, and their seats.
+
+    `graph`: nodes are agent names with attribute `role`; an edge u -> v means that u may send messages to v.
+    `entries`: the agents to which the coordinator sends each tick.
+    """
+
+    kind: TopologyKind
+    graph: "nx.DiGraph[str]"
+    seats: Mapping[str, Seat]
+    entries: tuple[str, ...]
+    request: LayoutRequest
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return self.request.agents
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        return tuple(sorted(self.graph.edges))
+
+    @property
+    def links(self) -> tuple[Edge, ...]:
+        """Pairs of agents with a connection between them: one for an edge, or for two opposite edges."""
+        return tuple(sorted({(min(u, v), max(u, v)) for u, v in self.graph.edges}))
+
+    def role(self, agent: str) -> Role:
+        return self.seats[agent].role
+
+    def neighbours(self, agent: str) -> tuple[str, ...]:
+        """Name all with whom an agent shares an edge in either direction."""
+        return tuple(sorted(set(self.graph.successors(agent)) | set(self.graph.predecessors(agent))))
+
+    def task_keys(self, round: int) -> frozenset[str]:
+        """Name every task that a round must complete, once each."""
+        symbols, strategies = self.request.symbols, self.request.strategies
+        meshed = [seat for seat in self.seats.values() if isinstance(seat, MeshSeat)]
+        if not meshed:
+            return frozenset(task.key for task in tasks_of_round(round, symbols, strategies=strategies))
+        return frozenset(
+            task.key
+            for seat in meshed
+            for task in mesh_tasks(
+                round,
+                tuple(symbol for symbol in symbols if seat.agent in seat.owners[symbol]),
+                owner=seat.agent,
+                strategies=seat.strategies,
+            )
+        )
+
+    def messages_expected(self, rounds: int) -> dict[Edge, int]:
+        """Count the messages each edge carries in a run of `rounds` rounds without failures.
+
+        Every edge carries a Join and a Leave. Beyond them one message a round: in a mesh on the edges between
+        co-owners of a symbol, in the other topologies on every edge.
+        """
+        per_round = Counter(self._working_edges())
+        return {edge: 2 + rounds * per_round[edge] for edge in self.edges}
+
+    def _working_edges(self) -> Sequence[Edge]:
+        if self.kind is not TopologyKind.MESH:
+            return self.edges
+        seats = [seat for seat in self.seats.values() if isinstance(seat, MeshSeat)]
+        owners = seats[0].owners
+        return sorted({(u, v) for group in owners.values() for u in group for v in group if u != v})
+
+
+def ring_seats(topology: Topology) -> tuple[RingSeat, ...]:
+    """Return the seats of a ring in the order of its agents."""
+    return tuple(seat for agent in topology.agents if isinstance(seat := topology.seats[agent], RingSeat))
+
+
+def capabilities(agents: Sequence[str], strategies: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Deal strategies to those agents that compute: in turn, so that each strategy is run by someone.
+
+    With fewer strategies than agents several run the same one; with more, an agent runs several.
+    """
+    if len(agents) >= len(strategies):
+        return {agent: (strategies[index % len(strategies)],) for index, agent in enumerate(agents)}
+    return {agent: tuple(strategies[index :: len(agents)]) for index, agent in enumerate(agents)}

@@ -1,0 +1,111 @@
+"""What agents say to each other in a round, as values.
+
+The coordination rules send and receive these; the wire form is the business of `workers.codec`. Bars travel as
+undecoded bytes (`msgspec.Raw`): a topology routes market data and never reads it.
+"""
+
+import msgspec
+
+
+class Tick(msgspec.Struct, frozen=True, array_like=True):
+    """One market tick: the number of its round, its calendar time (ISO 8601) and a bar for each symbol."""
+
+    round: int
+    time: str
+    bars: dict[str, msgspec.Raw]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(sorted(self.bars))
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    """One unit of strategy work. `key` names its one effect within the swarm."""
+
+    key: str
+    symbol: str
+    strategy: str
+
+
+class Vote(msgspec.Struct, frozen=True, array_like=True):
+    """The result of one task: the position a strategy wants, in [-1, 1], and how sure it is, in [0, 1].
+
+    `error` is empty, or says why the strategy gave no answer; such a vote has confidence 0.
+    """
+
+    task: str
+    symbol: str
+    agent: str
+    strategy: str
+    target: float
+    confidence: float
+    error: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True):
+    """What the swarm agreed for one symbol in one round, with the votes it was made from."""
+
+    round: int
+    symbol: str
+    target: float
+    votes: tuple[Vote, ...]
+
+    @property
+    def key(self) -> str:
+        """Name the one effect this decision may have, whoever reports it and however often."""
+        return f"{self.round}/{self.symbol}"
+
+
+class Join(msgspec.Struct, frozen=True, array_like=True, tag="join"):
+    """The first message on every edge: who is here, in which role, running which code."""
+
+    agent: str
+    role: str
+    revision: str
+
+
+class Leave(msgspec.Struct, frozen=True, array_like=True, tag="leave"):
+    """The last message on every edge: the sender is done, after `rounds` rounds."""
+
+    agent: str
+    rounds: int
+
+
+class Ballot(msgspec.Struct, frozen=True, array_like=True, tag="ballot"):
+    """Mesh: an owner's votes on the symbols it shares with the receiver."""
+
+    round: int
+    votes: tuple[Vote, ...]
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
+    """Hierarchy and star, downwards: the tick, and the tasks that fall to the receiver's side (possibly none)."""
+
+    tick: Tick
+    tasks: tuple[Task, ...]
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
+    """Hierarchy and star, upwards: the votes of the sender and of all below it."""
+
+    round: int
+    votes: tuple[Vote, ...]
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True, tag="item"):
+    """Ring: a round on its way through one lane's stages."""
+
+    tick: Tick
+    lane: int
+    votes: tuple[Vote, ...]
+    decisions: tuple[Decision, ...]
+
+
+class LaneDone(msgspec.Struct, frozen=True, array_like=True, tag="lane-done"):
+    """Ring: one lane has executed a round; its receiver, the next lane's data stage, may admit a later one."""
+
+    round: int
+    lane: int
+
+
+Message = Join | Leave | Ballot | Work | Result | Item | LaneDone
