@@ -1,0 +1,196 @@
+"""A link in motion: a session driven over whatever pipe there is, dialled again when it breaks.
+
+One task writes and one reads for each link; there is no task, lock or timer per message. What is posted between two
+turns of the writer goes out as one batch.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from topologies.messages import Leave, Message
+from workers.codec import (
+    PROTOCOL_VERSION,
+    Ack,
+    Batch,
+    Frame,
+    Hello,
+    Neighbour,
+    Ping,
+    Pong,
+    WireError,
+    decode_frame,
+    encode,
+)
+from workers.network import Network, Pipe, PipeClosed, Refused, Unreachable
+from workers.session import LinkGap, Session
+
+HELLO_DEADLINE_S = 10.0
+DIAL_DEADLINE_S = 10.0
+DIAL_ATTEMPTS_MAX = 30
+BACKOFF_S_MIN = 0.05
+BACKOFF_S_MAX = 5.0
+RTT_SAMPLES_MAX = 1024
+
+
+class LinkLost(ConnectionError):
+    """A neighbour could not be reached for as long as a link tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """What a link knows of the end it is at: who it is, its clock, and whom to tell of messages and of changes."""
+
+    agent: str
+    generation: int
+    now_s: Callable[[], float]
+    on_message: Callable[[str, Message], None]
+    on_change: Callable[[], None]
+
+
+class Link:
+    """The two-way message pipe to one neighbour."""
+
+    def __init__(self, neighbour: Neighbour, me: LinkEnd) -> None:
+        self.neighbour = neighbour
+        self._me = me
+        self._session = Session()
+        self._wake = anyio.Event()
+        self._pings: deque[Ping | Pong] = deque()
+        self._pipe: Pipe | None = None
+        self._owes_ack_now = False
+        self._said_goodbye = False
+        self.is_up = False
+        self.has_left = False
+        self.messages_out = 0
+        self.messages_in = 0
+        self.bytes_out = 0
+        self.rtt_ms: deque[float] = deque(maxlen=RTT_SAMPLES_MAX)
+
+    def post(self, message: Message) -> None:
+        """Queue a message. Raises LinkFull."""
+        self._session.post(message)
+        self._said_goodbye = self._said_goodbye or isinstance(message, Leave)
+        self.messages_out += 1
+        self._wake.set()
+
+    def ping(self) -> None:
+        """Send a heartbeat, and an acknowledgement that is owed, at the next turn."""
+        if self.is_up:
+            self._pings.append(Ping(self._me.now_s()))
+            self._wake.set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether both sides know that all that was sent has arrived."""
+        return self._session.is_flushed and not self._session.owes_ack
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will be said, here or there, and both know it."""
+        heard_all = self.has_left or not self.neighbour.hears
+        said_all = self._said_goodbye or not self.neighbour.sends
+        return heard_all and said_all and self.is_quiet
+
+    async def keep(self, network: Network, *, headers: Mapping[str, str], rng: random.Random) -> None:
+        """Dial the neighbour and dial again after a cut, until it has left. Raises LinkLost, Refused."""
+        attempt = 0
+        wait_s = BACKOFF_S_MIN
+        while attempt < DIAL_ATTEMPTS_MAX:
+            try:
+                with anyio.fail_after(DIAL_DEADLINE_S):
+                    pipe = await network.dial(self.neighbour.endpoint, "/link", headers=headers)
+            except (Unreachable, TimeoutError):
+                attempt += 1
+                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
+                await anyio.sleep(wait_s)
+                continue
+            except Refused as error:
+                raise LinkLost(f"{self.neighbour.agent} {error}") from error
+            attempt, wait_s = 0, BACKOFF_S_MIN
+            await self.attach(pipe)
+            if self.is_finished:
+                return
+        raise LinkLost(f"{self.neighbour.agent} was not reached in {DIAL_ATTEMPTS_MAX} attempts")
+
+    async def attach(self, pipe: Pipe) -> None:
+        """Use a pipe until it breaks or the link is closed; a pipe from before is given up."""
+        if self._pipe is not None:
+            await self._pipe.close()
+        self._pipe = pipe
+        try:
+            await self._greet(pipe)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write, pipe)
+                await self._read(pipe)
+        except* (PipeClosed, WireError, LinkGap, TimeoutError):
+            pass  # the pipe is of no more use; the session carries on with the next
+        finally:
+            if self._pipe is pipe:
+                self._pipe, self.is_up = None, False
+            with anyio.CancelScope(shield=True), anyio.move_on_after(0.5):
+                await pipe.close()
+
+    async def _greet(self, pipe: Pipe) -> None:
+        await pipe.send(encode(Hello(PROTOCOL_VERSION, self._me.agent, self._me.generation, self._session.received)))
+        with anyio.fail_after(HELLO_DEADLINE_S):
+            hello = decode_frame(await pipe.receive())
+        if not isinstance(hello, Hello) or hello.version != PROTOCOL_VERSION or hello.agent != self.neighbour.agent:
+            raise WireError(f"expected Hello {PROTOCOL_VERSION} from {self.neighbour.agent}, found {hello}")
+        self._session.resume(hello.received)
+        self.is_up = True
+        self.ping()
+        self._me.on_change()
+
+    async def _write(self, pipe: Pipe) -> None:
+        try:
+            while True:
+                while (frame := self._next_frame()) is not None:
+                    data = encode(frame)
+                    if isinstance(frame, Batch):
+                        self.bytes_out += len(data)
+                    await pipe.send(data)
+                    self._me.on_change()  # an acknowledgement that was owed may be on its way now
+                self._wake = anyio.Event()
+                await self._wake.wait()
+        except PipeClosed:
+            await pipe.close()  # so that the reader, who holds this task, sees the end as well
+
+    def _next_frame(self) -> Batch | Ack | Ping | Pong | None:
+        if self._pings:
+            return self._pings.popleft()
+        if (frame := self._session.take()) is not None:
+            return frame
+        if self._owes_ack_now and self._session.owes_ack:
+            self._owes_ack_now = False
+            return self._session.acknowledge()
+        return None
+
+    async def _read(self, pipe: Pipe) -> None:
+        while True:
+            frame = decode_frame(await pipe.receive())
+            self._react(frame)
+            self._me.on_change()
+
+    def _react(self, frame: Frame) -> None:
+        match frame:
+            case Batch():
+                for message in self._session.on_batch(frame):
+                    self.messages_in += 1
+                    if isinstance(message, Leave):
+                        self.has_left = self._owes_ack_now = True
+                    self._me.on_message(self.neighbour.agent, message)
+                self._wake.set()
+            case Ack(ack=ack):
+                self._session.on_ack(ack)
+            case Ping(sent_s=sent_s):
+                self._pings.append(Pong(sent_s))
+                self._owes_ack_now = True
+                self._wake.set()
+            case Pong(sent_s=sent_s):
+                self.rtt_ms.append((self._me.now_s() - sent_s) * 1000.0)
+            case Hello():
+                raise WireError("a second Hello on one pipe")

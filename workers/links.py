@@ -1,0 +1,112 @@
+"""All links of one agent, and what they carried together."""
+
+import random
+from collections.abc import Callable, Mapping
+
+from anyio.abc import TaskGroup
+
+from topologies.messages import Message
+from workers.codec import EdgeCount
+from workers.link import Link, LinkLost
+from workers.network import Network, Pipe, Refused
+
+
+class NoEdge(LookupError):
+    """There is no edge on which a message could go."""
+
+
+class Links:
+    """The links of one agent, by neighbour."""
+
+    def __init__(self, links: Mapping[str, Link]) -> None:
+        self._links = dict(sorted(links.items()))
+
+    def __contains__(self, neighbour: str) -> bool:
+        return neighbour in self._links
+
+    def keep(
+        self,
+        tasks: TaskGroup,
+        network: Network,
+        *,
+        headers: Mapping[str, str],
+        rng: random.Random,
+        on_lost: Callable[[str], None],
+    ) -> None:
+        """Dial those neighbours that this end dials, in `tasks`, and again after a cut."""
+
+        async def keep_one(link: Link) -> None:
+            try:
+                await link.keep(network, headers=headers, rng=rng)
+            except (LinkLost, Refused) as error:
+                on_lost(str(error))
+
+        for link in self._links.values():
+            if link.neighbour.dials:
+                tasks.start_soon(keep_one, link)
+
+    async def accept(self, neighbour: str, pipe: Pipe) -> None:
+        """Use a pipe that a neighbour has dialled."""
+        await self._links[neighbour].attach(pipe)
+
+    def post(self, to: str, message: Message) -> None:
+        """Queue a message on the edge to a neighbour. Raises NoEdge, LinkFull."""
+        link = self._links.get(to)
+        if link is None or not link.neighbour.sends:
+            raise NoEdge(f"there is no edge to {to} for a {type(message).__name__}")
+        link.post(message)
+
+    def post_all(self, message: Message) -> None:
+        """Queue a message on every edge from here."""
+        for link in self._links.values():
+            if link.neighbour.sends:
+                link.post(message)
+
+    def ping(self) -> None:
+        for link in self._links.values():
+            link.ping()
+
+    def hears(self, neighbour: str) -> bool:
+        """Whether an edge leads here from a neighbour."""
+        return self._links[neighbour].neighbour.hears
+
+    @property
+    def senders(self) -> frozenset[str]:
+        """All from whom an edge leads here."""
+        return frozenset(name for name, link in self._links.items() if link.neighbour.hears)
+
+    @property
+    def are_up(self) -> bool:
+        return all(link.is_up for link in self._links.values())
+
+    @property
+    def are_finished(self) -> bool:
+        """Whether on every link all has been said, heard and acknowledged."""
+        return all(link.is_finished for link in self._links.values())
+
+    @property
+    def traffic(self) -> "Traffic":
+        return Traffic(self._links)
+
+
+class Traffic:
+    """What links carried so far."""
+
+    def __init__(self, links: Mapping[str, Link]) -> None:
+        self.messages_in = sum(link.messages_in for link in links.values())
+        self.messages_out = sum(link.messages_out for link in links.values())
+        latest = [link.rtt_ms[-1] for link in links.values() if link.rtt_ms]
+        self.rtt_ms = sum(latest) / len(latest) if latest else None
+        self._links = links
+
+    def edges(self) -> tuple[EdgeCount, ...]:
+        """Count for every edge from here."""
+        return tuple(
+            EdgeCount(name, link.messages_out, link.bytes_out, tuple(link.rtt_ms))
+            for name, link in self._links.items()
+            if link.neighbour.sends
+        )
+
+    def heard(self) -> dict[str, int]:
+        """Count the messages of every edge that leads here."""
+        return {name: link.messages_in for name, link in self._links.items() if link.neighbour.hears}
