@@ -1,0 +1,139 @@
+"""SwarmCoordinator: takes a swarm from nothing to its last decision and back to nothing.
+
+launch -> wire -> one round for each tick -> drain -> close. The coordinator sends a tick to the entry agents and hears
+decisions; it never stands between two agents. Whatever ends the swarm, early or not, its sandboxes end with it.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import anyio
+
+from orchestrator.board import AgentRow, Board
+from orchestrator.crew import Crew
+from orchestrator.floor import Floor
+from orchestrator.journal import Journal
+from orchestrator.modes import Environment
+from orchestrator.plan import Plan
+from sandboxes.manager import SandboxManager, first_sandbox_error
+from sandboxes.provider import Sandbox, SandboxError
+from workers.codec import Account, Decided, FinalAccount, Progress
+from workers.state import AgentState
+
+TOKEN_BYTES = 24
+
+
+@dataclass(slots=True)
+class Timing:
+    """When the environment began to open; seconds from then until all agents were connected and until all was
+    over; seconds of trading in between."""
+
+    began_s: float = 0.0
+    ready_s: float = 0.0
+    trading_s: float = 0.0
+    wall_s: float = 0.0
+
+
+class NameTaken(SandboxError):
+    """Sandboxes of a swarm of this name are running already."""
+
+
+@dataclass(slots=True)
+class SwarmCoordinator:
+    """One swarm, once. `board` shows how it stands, the rest is complete after `run`."""
+
+    plan: Plan
+    environment: Environment
+    swarm: str
+    board: Board = field(init=False)
+    journal: Journal = field(init=False)
+    floor: Floor = field(init=False)
+    manager: SandboxManager = field(init=False)
+    timing: Timing = field(default_factory=Timing)
+    accounts: dict[str, FinalAccount] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        spec, topology = self.plan.spec, self.plan.topology
+        self.timing.began_s = self.environment.began_s
+        self.journal = Journal(self.environment.now_s)
+        rows = {
+            agent: AgentRow(agent, topology.role(agent), len(topology.neighbours(agent))) for agent in topology.agents
+        }
+        self.board = Board(self.swarm, spec.topology, spec.mode, len(self.plan.tape.ticks), rows)
+        self.floor = Floor(self.plan, self.journal, self.board, self.environment.now_s)
+        self.manager = SandboxManager(
+            provider=self.environment.provider,
+            capacity=self.environment.capacity,
+            swarm=self.swarm,
+            rng=random.Random(f"{spec.seed}/sandboxes"),
+        )
+
+    async def run(self) -> None:
+        """Run the swarm to its end. Raises SandboxError, SwarmFailed or AgentLost; nothing is left in any case."""
+        self.manager.check_capacity(len(self.plan.topology.agents))
+        await self._refuse_taken_name()
+        try:
+            await self._live()
+        except BaseExceptionGroup as group:
+            raise first_sandbox_error(group) from group
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self.environment.close_deadline_s):
+                await self._close()
+        self.timing.wall_s = self.environment.now_s() - self.timing.began_s
+
+    async def _live(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self.manager.keep_leased)
+            self.journal.record("swarm.launched", self.swarm, agents=len(self.plan.topology.agents))
+            crew = await self._launch()
+            self.board.phase = "wiring"
+            await crew.open(self.environment.network, tasks=tasks)
+            await crew.assign(self.swarm, self.environment.token_hex(TOKEN_BYTES))
+            await crew.connect()
+            self.timing.ready_s = self.environment.now_s() - self.timing.began_s
+            self.journal.record("swarm.ready", self.swarm, edges=len(self.plan.topology.edges))
+            self.board.phase = "trading"
+            await self.floor.run(crew)
+            self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
+            self.board.phase = "draining"
+            await crew.drain()
+            self.accounts = dict(sorted(crew.accounts.items()))
+            self.journal.record("swarm.drained", self.swarm)
+            tasks.cancel_scope.cancel()
+
+    async def _launch(self) -> Crew:
+        files = {
+            strategy.reference.path: strategy.content for strategy in self.plan.strategies if strategy.reference.path
+        }
+        agents = self.plan.topology.agents
+        sandboxes = await self.manager.launch(dict.fromkeys(agents, files), on_ready=self._on_sandbox)
+        return Crew(self.plan, sandboxes, on_account=self._on_account)
+
+    def _on_sandbox(self, sandbox: Sandbox) -> None:
+        row = self.board.rows[sandbox.agent]
+        row.sandbox_id, row.pid = sandbox.id, sandbox.pid
+        self.board.sandboxes_ready += 1
+        self.journal.record("sandbox.created", sandbox.agent, sandbox=sandbox.id, generation=sandbox.generation)
+
+    def _on_account(self, agent: str, account: Account) -> None:
+        if isinstance(account, Progress):
+            self.board.rows[agent].update(account)
+        elif isinstance(account, Decided):
+            self.floor.hear(account)
+
+    async def _refuse_taken_name(self) -> None:
+        """Ask for what runs under this name: also the first call that shows whether the key is good."""
+        running = await self.environment.provider.list(self.swarm)
+        if running:
+            raise NameTaken(
+                f"a swarm named {self.swarm} has {len(running)} sandboxes running; choose another --name, or stop it"
+            )
+
+    async def _close(self) -> None:
+        await self.manager.close()
+        for agent, account in self.accounts.items():
+            row = self.board.rows[agent]
+            row.state, row.tasks, row.rss_mb = AgentState.OFFLINE, account.tasks, account.rss_mb
+        self.board.phase = "stopped"
+        counts = self.manager.counts
+        self.journal.record("swarm.stopped", self.swarm, killed=counts.killed, left=counts.left)

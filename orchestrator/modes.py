@@ -1,0 +1,153 @@
+"""The composition root: what mock, local and live are made of. Nothing else compares modes.
+
+Local and live differ in the account alone: local's belongs to an embedded server started here.
+"""
+
+import os
+import random
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+import anyio
+
+from orchestrator.spec import Mode, SwarmSpec
+from sandboxes.manager import Capacity
+from sandboxes.provider import CredentialsRefused, SandboxProvider
+from workers.network import Network
+
+KEY_VARIABLE = "E2B_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Everything that depends on the mode.
+
+    `token_hex`: makes secrets and names (seeded in mock mode). `close_deadline_s`: how long ending all sandboxes may
+    take. `now_s`: a clock fine enough to time one message, and `began_s` its time when opening began; `clock`: whether
+    its seconds are real or virtual. `is_billed`: whether sandboxes cost money, rather than what E2B would charge.
+    """
+
+    provider: SandboxProvider
+    network: Network
+    capacity: Capacity
+    token_hex: Callable[[int], str]
+    close_deadline_s: float
+    now_s: Callable[[], float]
+    began_s: float
+    clock: str
+    is_billed: bool
+
+
+def require_mode(mode: Mode) -> None:
+    """Check that a mode can be used here at all. Raises CredentialsRefused."""
+    if mode is Mode.LIVE and not os.environ.get(KEY_VARIABLE):
+        raise CredentialsRefused(
+            f"live mode needs an E2B API key and {KEY_VARIABLE} is not set; "
+            f"set it (export {KEY_VARIABLE}=e2b_...), or use --mode local, which needs no account"
+        )
+
+
+def loop_options(mode: Mode) -> Mapping[str, object]:
+    """Choose the event loop: virtual time in mock mode."""
+    if mode is Mode.MOCK:
+        from sandboxes.virtual_time import VirtualTimeLoop
+
+        return {"loop_factory": VirtualTimeLoop}
+    return {"use_uvloop": os.name == "posix"}
+
+
+@asynccontextmanager
+async def open_environment(spec: SwarmSpec) -> AsyncIterator[Environment]:
+    """Open what a mode needs, and close it again. Raises SandboxError."""
+    match spec.mode:
+        case Mode.MOCK:
+            async with _open_mock(spec.seed) as environment:
+                yield environment
+        case Mode.LOCAL:
+            async with _open_local() as environment:
+                yield environment
+        case Mode.LIVE:
+            async with _open_live(spec) as environment:
+                yield environment
+        case _:
+            assert_never(spec.mode)
+
+
+@asynccontextmanager
+async def _open_mock(seed: int) -> AsyncIterator[Environment]:
+    from sandboxes.simulated import open_simulation
+
+    began_s = anyio.current_time()
+    rng = random.Random(f"{seed}/environment")
+    with tempfile.TemporaryDirectory(prefix="e2b-swarm-mock-") as directory:
+        async with open_simulation(rng, Path(directory)) as (provider, network):
+            yield Environment(
+                provider=provider,
+                network=network,
+                capacity=Capacity(sandboxes_max=1000, creates_per_s=None, concurrency=50),
+                token_hex=lambda size: rng.randbytes(size).hex(),
+                close_deadline_s=60.0,
+                now_s=anyio.current_time,
+                began_s=began_s,
+                clock="virtual",
+                is_billed=False,
+            )
+
+
+@asynccontextmanager
+async def _open_local() -> AsyncIterator[Environment]:
+    from sandboxes.embedded import open_embedded_server
+
+    began_s = time.perf_counter()
+    api_key = f"e2b_{secrets.token_hex(20)}"
+    async with open_embedded_server(api_key) as server, _open_account(api_key, server.url) as (provider, network):
+        yield Environment(
+            provider=provider,
+            network=network,
+            # Starting a worker is mostly the CPU's work: more at once would only make all of them late.
+            capacity=Capacity(sandboxes_max=250, creates_per_s=None, concurrency=2 * (os.cpu_count() or 1)),
+            token_hex=secrets.token_hex,
+            close_deadline_s=1.2,
+            now_s=time.perf_counter,
+            began_s=began_s,
+            clock="real",
+            is_billed=False,
+        )
+
+
+@asynccontextmanager
+async def _open_live(spec: SwarmSpec) -> AsyncIterator[Environment]:
+    began_s = time.perf_counter()
+    require_mode(Mode.LIVE)
+    async with _open_account(os.environ[KEY_VARIABLE], "") as (provider, network):
+        yield Environment(
+            provider=provider,
+            network=network,
+            capacity=Capacity(
+                sandboxes_max=spec.account_sandboxes_max,
+                creates_per_s=spec.account_creates_per_s,
+                concurrency=10,
+            ),
+            token_hex=secrets.token_hex,
+            close_deadline_s=30.0,
+            now_s=time.perf_counter,
+            began_s=began_s,
+            clock="real",
+            is_billed=True,
+        )
+
+
+@asynccontextmanager
+async def _open_account(api_key: str, url: str) -> AsyncIterator[tuple[SandboxProvider, Network]]:
+    from sandboxes.e2b import E2BAccount, open_e2b
+    from workers.http_network import open_http_network
+
+    account = E2BAccount(api_key=api_key, api_url=url, sandbox_url=url)
+    async with open_http_network() as network, open_e2b(account, network) as provider:
+        yield provider, network

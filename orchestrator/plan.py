@@ -1,0 +1,44 @@
+"""All that is decided before anything starts: the agents, how they are wired, what they run on, and on which prices.
+
+A plan is made from a spec without starting anything, so that every fault of the request is found first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.spec import SwarmSpec
+from orchestrator.strategies_chosen import ChosenStrategy, choose
+from topologies.layouts import LayoutRequest, Topology, lay_out
+from trading.market_data import WARMUP_BARS, Tape, load_tape
+from trading.user_data import read_user_data
+
+# An agent decides with what it has when this share of a round's deadline is over: before the coordinator gives up.
+AGENT_SHARE_OF_DEADLINE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one swarm will be."""
+
+    spec: SwarmSpec
+    topology: Topology
+    tape: Tape
+    strategies: Sequence[ChosenStrategy]
+
+
+def make_plan(spec: SwarmSpec) -> Plan:
+    """Work out a plan. Raises StrategyError or MarketDataError saying what was asked, found and to be done."""
+    strategies = choose(spec.strategy)
+    warmup = max(WARMUP_BARS, *(strategy.lookback or 0 for strategy in strategies))
+    series = read_user_data(spec.data) if spec.data is not None else None
+    tape = load_tape(spec.symbols, spec.ticks, warmup=warmup, series=series)
+    topology = lay_out(
+        spec.topology,
+        LayoutRequest(
+            agents=tuple(f"agent-{number:03}" for number in range(1, spec.agents + 1)),
+            strategies=tuple(strategy.reference.name for strategy in strategies),
+            symbols=tuple(sorted(tape.symbols)),
+            deadline_s=spec.round_deadline * AGENT_SHARE_OF_DEADLINE,
+        ),
+    )
+    return Plan(spec=spec, topology=topology, tape=tape, strategies=strategies)
