@@ -4,15 +4,16 @@ Exit codes: 0 done, 1 failed on the way, 2 a request that cannot be carried out,
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import msgspec
 import structlog
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from orchestrator import options
 from orchestrator.crew import AgentLost, SwarmFailed
@@ -32,7 +33,6 @@ USAGE = 2
 
 app = typer.Typer(
     name="e2b-swarm",
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )
@@ -68,16 +68,13 @@ def deploy_command(
 ) -> None:
     """Deploy a swarm, trade through a replay of real prices, and stop it.
 
-    Each agent is a worker process in a sandbox of its own. They are wired as the topology says, over real
-    connections; every tick becomes a round and a round becomes a decision for each symbol, traded on paper at the next
-    tick's price.
+    Each agent is a worker process in a sandbox of its own, wired as the topology says over real connections. Every tick
+    becomes a round, every round a decision for each symbol, traded on paper at the next tick's price.
 
+    \b
     Examples:
-
       e2b-swarm deploy --topology mesh
-
-      e2b-swarm deploy --topology ring --agents 8 --strategy momentum --strategy mean_reversion --ticks 500
-
+      e2b-swarm deploy --topology ring --agents 8 --strategy momentum --strategy mean_reversion
       e2b-swarm deploy --topology star --strategy my_strategy.py --symbols SP500,NASDAQ --json
     """
     given: dict[str, object] = {"topology": topology, "agents": agents, "strategy": tuple(strategy or ()) or None}
@@ -90,18 +87,19 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; whatever goes wrong is one line on standard error."""
     _log_to_stderr()
     try:
-        result = typer.main.get_command(app).main(list(arguments), prog_name="e2b-swarm", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(error.format_message() + "\n")
-        return USAGE
-    except click.ClickException as error:
+        result = typer.main.get_command(app).main(
+            list(arguments) or ["--help"], prog_name="e2b-swarm", standalone_mode=False
+        )
+    except TyperException as error:
         return _say(USAGE, f"{error.format_message()} (see e2b-swarm --help)")
-    except (click.Abort, KeyboardInterrupt):
-        return _say(130, "interrupted")
+    except (typer.Abort, KeyboardInterrupt):
+        return _say(128 + signal.SIGINT, "interrupted")
     except Interrupted as error:
         return _say(128 + error.number, f"stopped by {error}; all sandboxes are gone")
     except _Failure as error:
         return _say(error.code, str(error))
+    if not arguments:
+        return USAGE
     return result if isinstance(result, int) else 0
 
 

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestrator.board import AgentRow, Board
 from orchestrator.crew import Crew
@@ -86,20 +87,26 @@ class SwarmCoordinator:
             await tasks.start(self.manager.keep_leased)
             self.journal.record("swarm.launched", self.swarm, agents=len(self.plan.topology.agents))
             crew = await self._launch()
-            self.board.phase = "wiring"
-            await crew.open(self.environment.network, tasks=tasks)
-            await crew.assign(self.swarm, self.environment.token_hex(TOKEN_BYTES))
-            await crew.connect()
-            self.timing.ready_s = self.environment.now_s() - self.timing.began_s
-            self.journal.record("swarm.ready", self.swarm, edges=len(self.plan.topology.edges))
-            self.board.phase = "trading"
-            await self.floor.run(crew)
-            self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
-            self.board.phase = "draining"
-            await crew.drain()
-            self.accounts = dict(sorted(crew.accounts.items()))
-            self.journal.record("swarm.drained", self.swarm)
+            try:
+                await self._work(crew, tasks)
+            finally:
+                await crew.close()
             tasks.cancel_scope.cancel()
+
+    async def _work(self, crew: Crew, tasks: TaskGroup) -> None:
+        self.board.phase = "wiring"
+        await crew.open(self.environment.network, tasks=tasks)
+        await crew.assign(self.swarm, self.environment.token_hex(TOKEN_BYTES))
+        await crew.connect()
+        self.timing.ready_s = self.environment.now_s() - self.timing.began_s
+        self.journal.record("swarm.ready", self.swarm, edges=len(self.plan.topology.edges))
+        self.board.phase = "trading"
+        await self.floor.run(crew)
+        self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
+        self.board.phase = "draining"
+        await crew.drain()
+        self.accounts = dict(sorted(crew.accounts.items()))
+        self.journal.record("swarm.drained", self.swarm)
 
     async def _launch(self) -> Crew:
         files = {

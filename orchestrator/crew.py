@@ -35,6 +35,7 @@ from workers.revision import code_revision
 ASSIGN_DEADLINE_S = 30.0
 CONNECT_DEADLINE_S = 60.0
 DRAIN_DEADLINE_S = 8.0
+CLOSE_DEADLINE_S = 0.5
 
 
 class SwarmFailed(RuntimeError):
@@ -112,6 +113,14 @@ class Crew:
             channel.is_expected_to_end = True
         await self._tell_all(Stop())
         await self._finished.wait_all("given their last account", deadline_s=DRAIN_DEADLINE_S)
+
+    async def close(self) -> None:
+        """Close the control connections, whatever state they are in."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE_S):
+            async with anyio.create_task_group() as closing:
+                for channel in self._channels.values():
+                    channel.is_expected_to_end = True
+                    closing.start_soon(channel.close)
 
     async def _tell_all(self, order: Order) -> None:
         for agent in self._plan.topology.agents:

@@ -8,22 +8,41 @@ from typing import Annotated
 
 import typer
 
-Topology = Annotated[str | None, typer.Option(help="mesh, hierarchical, ring or star.")]
-Agents = Annotated[str | None, typer.Option(help="How many workers, 2 to 200. [default: 5]")]
+Topology = Annotated[str | None, typer.Option(help="mesh, hierarchical, ring or star.", metavar="T")]
+Agents = Annotated[str | None, typer.Option(help="How many workers, 2 to 200.", metavar="N", show_default="5")]
 Strategy = Annotated[
     list[str] | None,
     typer.Option(
-        help="momentum, mean_reversion, or a .py file with one Strategy class; repeat to mix. [default: momentum]"
+        help="momentum, mean_reversion, or a .py file with one Strategy class; repeat to mix.",
+        metavar="NAME|FILE.py",
+        show_default="momentum",
     ),
 ]
-Symbols = Annotated[str | None, typer.Option(help="A,B,... [default: AAPL,GOOG,IBM,MSFT, or all of --data]")]
-Ticks = Annotated[str | None, typer.Option(help="Market ticks to replay, the last there are. [default: 250]")]
-Data = Annotated[Path | None, typer.Option(help="Your own prices, .csv or .parquet, instead of the bundled ones.")]
-Mode = Annotated[
-    str | None, typer.Option(help="mock (virtual time), local (real processes) or live (E2B). [default: local]")
+Symbols = Annotated[
+    str | None,
+    typer.Option(help="What to trade.", metavar="A,B,..", show_default="AAPL,GOOG,IBM,MSFT, or all of --data"),
 ]
-Seed = Annotated[str | None, typer.Option(help="Feeds every random choice. [default: 0]")]
-Pace = Annotated[str | None, typer.Option(help="Seconds per tick; 0 is as fast as possible. [default: 0]")]
-Name = Annotated[str | None, typer.Option(help="What to call the swarm. [default: topology and a suffix]")]
-Spec = Annotated[Path | None, typer.Option(help="TOML file of the same fields; a flag wins over it.")]
+Ticks = Annotated[
+    str | None, typer.Option(help="Market ticks to replay, the last there are.", metavar="N", show_default="250")
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Your own prices instead of the bundled ones.", metavar="FILE.csv|.parquet")
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        help="mock (in virtual time), local (real processes, no account) or live (E2B).",
+        metavar="MODE",
+        show_default="local",
+    ),
+]
+Seed = Annotated[str | None, typer.Option(help="Feeds every random choice.", metavar="N", show_default="0")]
+Pace = Annotated[
+    str | None, typer.Option(help="Seconds per tick; 0 is as fast as possible.", metavar="SECONDS", show_default="0")
+]
+Name = Annotated[
+    str | None,
+    typer.Option(help="What to call the swarm.", metavar="NAME", show_default="topology and a random suffix"),
+]
+Spec = Annotated[Path | None, typer.Option(help="TOML file of the same fields; a flag wins over it.", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
