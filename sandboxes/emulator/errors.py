@@ -1,0 +1,110 @@
+"""The errors a request can end in, and their bodies on the wire.
+
+E2B speaks three dialects of error on one port, and the SDK tells them apart by shape. Each has its class here, so
+that code below the handlers raises what went wrong and only `dispatch.py` knows how it is written.
+
+    EmulatorError
+    ├── ApiError       control plane and files: {"code": 404, "message": "..."}
+    ├── RpcError       envd calls (Connect):    {"code": "not_found", "message": "..."}
+    └── ProxyError     the way to a port:       {"sandboxId": "...", "message": "...", "code": 502, "port": 8080}
+
+An `OSError` of the file system becomes one of them through `explain_os_error`, in one table.
+"""
+
+import errno
+from dataclasses import dataclass
+
+import msgspec
+
+RPC_STATUSES = {
+    "invalid_argument": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "already_exists": 409,
+    "failed_precondition": 400,
+    "resource_exhausted": 429,
+    "unimplemented": 501,
+    "deadline_exceeded": 504,
+}
+"""HTTP status of each Connect code that this server uses."""
+
+
+class EmulatorError(Exception):
+    """Anything the embedded server refuses or cannot do."""
+
+    status = 500
+
+    def body(self) -> bytes:
+        """Return the JSON that the client reads."""
+        return encode_error(self.status, str(self))
+
+
+class ApiError(EmulatorError):
+    """A refusal of the control plane or of a file transfer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RpcError(EmulatorError):
+    """A refusal of an envd call, named by its Connect code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = RPC_STATUSES[code]
+
+    def body(self) -> bytes:
+        return msgspec.json.encode({"code": self.code, "message": str(self)})
+
+
+class ProxyError(EmulatorError):
+    """A request that did not reach a sandbox's port. The SDK matches these messages word by word."""
+
+    def __init__(self, status: int, message: str, *, sandbox_id: str, port: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.sandbox_id = sandbox_id
+        self.port = port
+
+    def body(self) -> bytes:
+        fields: dict[str, str | int] = {"sandboxId": self.sandbox_id, "message": str(self), "code": self.status}
+        if self.port is not None:
+            fields["port"] = self.port
+        return msgspec.json.encode(fields)
+
+
+def encode_error(status: int, message: str) -> bytes:
+    """Return the body of an error of the control plane."""
+    return msgspec.json.encode({"code": status, "message": message})
+
+
+def sandbox_not_found(sandbox_id: str) -> ProxyError:
+    """Say that the sandbox is gone, in the words by which the SDK knows it."""
+    return ProxyError(502, "The sandbox was not found", sandbox_id=sandbox_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What an error of the operating system means to a client."""
+
+    code: str
+    status: int
+
+
+UNEXPLAINED = Explanation(code="invalid_argument", status=400)
+EXPLANATIONS = {
+    errno.ENOENT: Explanation(code="not_found", status=404),
+    errno.EEXIST: Explanation(code="already_exists", status=400),
+    errno.ENOTEMPTY: Explanation(code="failed_precondition", status=409),
+    errno.EACCES: Explanation(code="permission_denied", status=403),
+    errno.EPERM: Explanation(code="permission_denied", status=403),
+    errno.ENOSPC: Explanation(code="resource_exhausted", status=507),
+}
+
+
+def explain_os_error(error: OSError) -> Explanation:
+    """Translate an error of the file system; what is not in the table is the caller's argument's fault."""
+    return EXPLANATIONS.get(error.errno or 0, UNEXPLAINED)

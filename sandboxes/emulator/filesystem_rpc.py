@@ -1,0 +1,65 @@
+"""The calls of envd's `filesystem.Filesystem` service: each runs one function of `filesystem.py` in a thread."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+from aiohttp import web
+
+from sandboxes.emulator import connect, filesystem
+from sandboxes.emulator.errors import RpcError, explain_os_error
+from sandboxes.emulator.filesystem_messages import (
+    EntryResponse,
+    ListDirRequest,
+    ListDirResponse,
+    MoveRequest,
+    PathRequest,
+)
+from sandboxes.emulator.process_messages import Empty
+from sandboxes.emulator.sandbox import Sandbox
+
+Result = TypeVar("Result")
+
+
+async def stat(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
+    """Describe an entry."""
+    message = await connect.read_call(request, PathRequest)
+    return connect.reply(EntryResponse(await run(lambda: filesystem.stat_entry(sandbox.paths, message.path))))
+
+
+async def make_dir(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
+    """Make a directory."""
+    message = await connect.read_call(request, PathRequest)
+    return connect.reply(EntryResponse(await run(lambda: filesystem.make_directory(sandbox.paths, message.path))))
+
+
+async def move(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
+    """Move an entry."""
+    message = await connect.read_call(request, MoveRequest)
+    entry = await run(lambda: filesystem.move_entry(sandbox.paths, message.source, destination=message.destination))
+    return connect.reply(EntryResponse(entry))
+
+
+async def list_dir(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
+    """List a directory."""
+    message = await connect.read_call(request, ListDirRequest)
+    entries = await run(lambda: filesystem.list_directory(sandbox.paths, message.path, depth=message.depth))
+    return connect.reply(ListDirResponse(entries))
+
+
+async def remove(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
+    """Remove an entry."""
+    message = await connect.read_call(request, PathRequest)
+    await run(lambda: filesystem.remove_entry(sandbox.paths, message.path))
+    return connect.reply(Empty())
+
+
+METHODS = {"Stat": stat, "MakeDir": make_dir, "Move": move, "ListDir": list_dir, "Remove": remove}
+
+
+async def run(operation: Callable[[], Result]) -> Result:
+    """Run a blocking operation in a thread, and say what an error of the system means to the client."""
+    try:
+        return await anyio.to_thread.run_sync(operation)
+    except OSError as error:
+        raise RpcError(explain_os_error(error).code, f"the file system refused: {error.strerror}") from error

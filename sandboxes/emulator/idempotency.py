@@ -1,0 +1,50 @@
+"""Create calls that may be sent twice: the same key with the same body gets the first answer again."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from sandboxes.emulator.errors import ApiError
+
+KEY_PATTERN = re.compile(r"[a-z0-9-]{1,255}")
+KEYS_KEPT_MAX = 10_000
+"""The oldest keys are forgotten beyond this, about 5 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What a key was used for."""
+
+    request_digest: bytes
+    answer: bytes
+
+
+class IdempotentAnswers:
+    """Remembers answers by their key."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, StoredAnswer] = {}
+
+    def recall(self, key: str, body: bytes) -> bytes | None:
+        """Return the stored answer, `None` for a new key. Raises `ApiError` (400, 409) for a bad or reused key."""
+        if not KEY_PATTERN.fullmatch(key):
+            raise ApiError(400, f"Idempotency-Key {key!r} is malformed: use 1 to 255 characters of a-z, 0-9 and -")
+        stored = self._answers.get(key)
+        if stored is None:
+            return None
+        if stored.request_digest != digest_request(body):
+            raise ApiError(409, f"Idempotency-Key {key!r} was used for a different request: take a new key")
+        return stored.answer
+
+    def store(self, key: str, body: bytes, *, answer: bytes) -> None:
+        """Remember the answer to the first call with this key."""
+        self._answers[key] = StoredAnswer(digest_request(body), answer)
+        if len(self._answers) > KEYS_KEPT_MAX:
+            del self._answers[next(iter(self._answers))]
+
+
+def digest_request(body: bytes) -> bytes:
+    """Return a digest that does not depend on the order of the body's fields."""
+    return hashlib.sha256(msgspec.json.encode(msgspec.json.decode(body), order="sorted")).digest()

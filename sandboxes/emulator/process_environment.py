@@ -1,0 +1,55 @@
+"""What a command finds in its environment: built from nothing, so that the server's own keys do not leak in.
+
+Each command runs as `bash -l`, and a login shell reads `/etc/profile`, which sets PATH anew. The home directory
+therefore holds a `.profile` that puts the sandbox's PATH back.
+"""
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandboxes.emulator.paths import SandboxPaths
+from sandboxes.emulator.process_tree import ROOT_VARIABLE
+
+PATH_VARIABLE = "E2B_SANDBOX_PATH"
+PROFILE = f"""\
+# The system's profile has set PATH anew: put the sandbox's own back.
+[ -z "${PATH_VARIABLE}" ] || export PATH="${PATH_VARIABLE}"
+"""
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def prepare_home(paths: SandboxPaths) -> None:
+    """Make the directories and the profile that a new sandbox begins with."""
+    paths.home.mkdir(parents=True)
+    paths.temporary.mkdir()
+    (paths.home / ".profile").write_text(PROFILE)
+
+
+def build_environment(paths: SandboxPaths, *layers: Mapping[str, str]) -> dict[str, str]:
+    """Return a command's whole environment; later layers win, but none can remove the mark of its sandbox."""
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}",
+        "HOME": str(paths.home),
+        "USER": "user",
+        "LOGNAME": "user",
+        "TMPDIR": str(paths.temporary),
+    }
+    for layer in layers:
+        environment.update(layer)
+    environment[PATH_VARIABLE] = environment["PATH"]
+    environment[ROOT_VARIABLE] = str(paths.root)
+    return environment
+
+
+@functools.cache
+def death_signal_prefix() -> tuple[str, ...]:
+    """Return the command that ties a process to the server's life (PR_SET_PDEATHSIG), empty where it is missing.
+
+    Measured: `setpriv` adds 0.8 ms in the child; a Python `preexec_fn` adds 3 ms in the server's own event loop.
+    """
+    program = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/usr/local/bin")
+    return (program, "--pdeathsig", "KILL") if program else ()

@@ -1,0 +1,73 @@
+"""A fresh embedded server for each test, the real SDK bound to it, and a way to wait for facts instead of sleeping."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from e2b import E2B
+
+from sandboxes.emulator import EmulatorServer
+
+API_KEY = "key-of-this-test-run"
+PATIENCE_S = 5.0
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+async def emulator(anyio_backend):
+    async with EmulatorServer(API_KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def connect_to():
+    """Return the SDK bound to a server, with no answer retried behind the test's back."""
+
+    def bind(url: str, api_key: str = API_KEY) -> E2B:
+        return E2B(api_key=api_key, api_url=url, sandbox_url=url, retries=0)
+
+    return bind
+
+
+@pytest.fixture
+def client(emulator, connect_to):
+    return connect_to(emulator.url)
+
+
+@pytest.fixture
+async def sandbox(client):
+    return await client.AsyncSandbox.create(timeout=60)
+
+
+async def wait_until(is_true: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        while True:
+            found = is_true()
+            if found if isinstance(found, bool) else await found:
+                return
+            await anyio.sleep(0.01)
+
+
+@pytest.fixture
+def eventually():
+    """Return a function that waits until a condition holds, and fails after 5 s."""
+    return wait_until
+
+
+@pytest.fixture
+def is_alive():
+    """Return a function that tells whether a process runs; one that is dead but not reaped does not."""
+
+    def look(pid: int) -> bool:
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+    return look
