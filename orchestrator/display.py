@@ -58,7 +58,7 @@ def summary_lines(summary: Summary) -> list[str]:
     virtual = " (virtual time)" if summary.clock == "virtual" else ""
     estimate = " (an estimate: what E2B would have charged)" if summary.cost_is_estimate else ""
     return [
-        f"{summary.swarm}: {summary.agents} agents in a {summary.topology}, {summary.mode} mode",
+        f"{summary.swarm}: {summary.agents} agents, {summary.topology} topology, {summary.mode} mode",
         f"  data        {summary.data}",
         f"  ready       {summary.ready_s:.2f} s, all in {summary.wall_s:.2f} s{virtual}",
         f"  rounds      {summary.rounds} of {summary.ticks} ticks, success rate {summary.success_rate:.3f}, "
@@ -83,7 +83,7 @@ def plain_progress(say: Callable[[str], None]) -> Iterator[Callable[[Board], Non
     """Say who starts; for logs, where nothing can be redrawn."""
 
     def watch(board: Board) -> None:
-        say(f"{board.swarm}: starting {len(board.rows)} agents in a {board.topology}, {board.mode} mode")
+        say(f"{board.swarm}: starting {len(board.rows)} agents, {board.topology} topology, {board.mode} mode")
 
     yield watch
 
@@ -107,7 +107,7 @@ def _table(board: Board) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("agent", "role", "state"):
         table.add_column(name)
-    for name in ("neighbours", "tick", "in", "out", "link rtt ms"):
+    for name in ("neighbours", "tick", "in", "out", "latency ms"):
         table.add_column(name, justify="right")
     rows = list(board.rows.values())
     for row in rows[:ROWS_SHOWN_MAX]:
