@@ -50,7 +50,7 @@ class SwarmSpec(BaseModel):
     strategy: Annotated[tuple[str, ...], Field(min_length=1)] = ("momentum",)
     """Names of built-in strategies, or paths of files with one Strategy class; dealt out among the agents."""
 
-    symbols: tuple[str, ...] | None = None
+    symbols: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """What is traded. By default what the data's documentation says."""
 
     ticks: Annotated[int, Field(ge=1)] | None = None
@@ -65,10 +65,10 @@ class SwarmSpec(BaseModel):
     seed: int = 0
     """Feeds every random choice: equal seeds give equal decisions, in mock mode equal journals."""
 
-    pace: Annotated[float, Field(ge=0)] = 0.0
+    pace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Seconds from one tick to the next; 0 means the next tick follows at once."""
 
-    round_deadline: Annotated[float, Field(gt=0)] = 10.0
+    round_deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     """Seconds after which a round without all its decisions counts as failed."""
 
     account_sandboxes_max: Annotated[int, Field(ge=1)] = 20
@@ -131,6 +131,8 @@ def _choices(field: str) -> str:
 def _limits(field: str) -> str:
     return {
         "agents": f"a swarm has a whole number of agents from {AGENTS_MIN} to {AGENTS_MAX}",
+        "strategy": "a swarm has at least one strategy",
+        "symbols": "a swarm trades at least one symbol",
         "ticks": "a replay has at least 1 tick",
         "pace": "the pace is 0 or more seconds per tick",
         "seed": "the seed is a whole number",

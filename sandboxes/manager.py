@@ -61,6 +61,7 @@ class SandboxManager:
     counts: SandboxCounts = field(default_factory=SandboxCounts)
     _live: dict[str, float] = field(default_factory=dict)
     _slots: int = 0
+    _wait_s: float = 0.0
 
     async def launch(
         self, agents: Mapping[str, Mapping[str, bytes]], *, on_ready: Callable[[Sandbox], None]
@@ -89,10 +90,12 @@ class SandboxManager:
                     tasks.start_soon(launch_one, agent, files)
         except ExceptionGroup as group:
             raise first_sandbox_error(group) from group
+        finally:
+            self._slots -= len(agents) - len(ready)
         return dict(sorted(ready.items()))
 
     async def keep_leased(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Renew every lease when a third of it is over, until cancelled."""
+        """Renew every lease when a third of it is over, until cancelled. Raises the error of a sandbox that is gone."""
         task_status.started()
         while True:
             await anyio.sleep(self.capacity.lease_s / 3)
@@ -104,16 +107,22 @@ class SandboxManager:
                     continue  # two thirds of the lease are left for the next turn
 
     async def close(self) -> None:
-        """Kill every sandbox of the swarm, as the provider lists them, until it lists none."""
+        """Kill every sandbox of the swarm, as the provider lists them, until it lists none.
+
+        A provider that fails on the way is asked again; `counts.left` says how many are left at the end.
+        """
         for _ in range(KILL_ROUNDS_MAX):
-            listed = await self._list_or_remembered()
-            if not listed:
-                break
+            self._wait_s = 0.0
+            listed = await self._list()
+            doomed = (listed or set()) | set(self._live)
+            self.counts.left = len(doomed)
+            if listed is not None and not doomed:
+                return
             async with anyio.create_task_group() as tasks:
                 limiter = anyio.CapacityLimiter(KILL_CONCURRENCY)
-                for sandbox_id in sorted(listed):
+                for sandbox_id in sorted(doomed):
                     tasks.start_soon(self._kill, sandbox_id, limiter)
-        self.counts.left = len(await self.provider.list(self.swarm))
+            await anyio.sleep(self._wait_s)
 
     def check_capacity(self, number: int) -> None:
         """Raise CapacityExceeded when that many more sandboxes are more than there may be."""
@@ -151,19 +160,30 @@ class SandboxManager:
             return asked_s
         return self.rng.uniform(BACKOFF_S_MIN, min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2.0**state.attempt_number))
 
-    async def _list_or_remembered(self) -> set[str]:
-        return set(await self.provider.list(self.swarm)) | set(self._live)
+    async def _list(self) -> set[str] | None:
+        """List what exists; None when the provider does not say."""
+        try:
+            return set(await self.provider.list(self.swarm))
+        except SandboxError as error:
+            self._wait_at_least(error)
+            return None
 
     async def _kill(self, sandbox_id: str, limiter: anyio.CapacityLimiter) -> None:
         async with limiter:
             try:
                 was_there = await self.provider.kill(sandbox_id)
-            except TemporarySandboxError:
-                return  # still listed: the next round tries again
+            except SandboxError as error:  # it must not keep the others alive; the next round tries again
+                self._wait_at_least(error)
+                return
         self.counts.killed += int(was_there)
         born = self._live.pop(sandbox_id, None)
         if born is not None:
             self.counts.lifetime_s += anyio.current_time() - born
+
+    def _wait_at_least(self, error: SandboxError) -> None:
+        """Put off the next round of kills as long as the provider asks, and a little in any case."""
+        asked_s = error.retry_after_s if isinstance(error, TemporarySandboxError) else None
+        self._wait_s = max(self._wait_s, asked_s or BACKOFF_S_MIN)
 
 
 class _Pace:

@@ -38,6 +38,7 @@ class SimulatedProvider:
         self._home = home
         self._rng = rng
         self._running: dict[str, _Running] = {}
+        self._made = 0
         self._by_key: dict[str, Sandbox] = {}
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
@@ -45,7 +46,8 @@ class SimulatedProvider:
         known = self._by_key.get(spec.key)
         if known is not None:
             return known
-        sandbox_id = f"simulated-{len(self._by_key) + 1:04}"
+        self._made += 1
+        sandbox_id = f"simulated-{self._made:04}"
         home = self._home / sandbox_id
         for path, content in sorted(spec.files.items()):
             (home / path).parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 Pure: the same tasks, branches and loads give the same shares.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from topologies.messages import Task
@@ -28,9 +29,11 @@ def round_robin(tasks: Sequence[Task], branches: Sequence[Branch], *, turn: int)
     Every branch has an entry, possibly empty. Raises UnmatchedCapability.
     """
     shares: dict[str, list[Task]] = {branch.agent: [] for branch in branches}
-    for position, task in enumerate(tasks):
+    dealt: Counter[str] = Counter()
+    for task in tasks:
         slots = [branch.agent for branch in _able(task, branches) for _ in range(branch.capacity[task.strategy])]
-        shares[slots[(position + turn) % len(slots)]].append(task)
+        shares[slots[(dealt[task.strategy] + turn) % len(slots)]].append(task)
+        dealt[task.strategy] += 1
     return {agent: tuple(given) for agent, given in shares.items()}
 
 

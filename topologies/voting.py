@@ -21,13 +21,14 @@ def shares(decision: Decision) -> Mapping[str, float]:
 
     Empty when the decision is flat. Votes for another direction have no share.
     """
-    winners = [vote for vote in decision.votes if vote.target * decision.target > 0 and vote.confidence > 0]
+    direction = _direction(decision.target)
+    winners = [vote for vote in decision.votes if vote.confidence > 0 and _direction(vote.target) == direction != 0]
     weights: dict[str, float] = {}
     for vote in winners:
         weights[vote.agent] = weights.get(vote.agent, 0.0) + vote.confidence * abs(vote.target)
     total = math.fsum(weights.values())
-    if total <= 0.0:
-        return {}
+    if total <= 0.0:  # flat, or so small that the weights are no numbers any more: whoever won shares alike
+        return dict.fromkeys(sorted({vote.agent for vote in winners}), 1.0 / max(1, len({v.agent for v in winners})))
     return {agent: weight / total for agent, weight in sorted(weights.items())}
 
 

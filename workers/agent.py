@@ -6,6 +6,7 @@ carries them out and keeps count. What must not happen - a message off an edge, 
 
 import random
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import assert_never
 
@@ -76,6 +77,7 @@ class Agent:
     def abandon(self) -> None:
         """Stop at once, without goodbye: this worker has become somebody else."""
         self._scope.cancel()
+        self.links.abandon()
 
     def on_tick(self, tick: Tick) -> None:
         """Start a round."""
@@ -103,7 +105,8 @@ class Agent:
     def fail(self, reason: str) -> None:
         """Tell the coordinator that this agent cannot go on."""
         self._become(AgentState.ERROR)
-        self._outbox.post(Failed(self.name, reason))
+        with suppress(OutboxFull):  # then the coordinator hears nothing any more, and will find that out
+            self._outbox.post(Failed(self.name, reason))
 
     def _on_message(self, sender: str, message: Message) -> None:
         if not self.links.hears(sender):

@@ -176,6 +176,9 @@ class FinalAccount(msgspec.Struct, frozen=True, tag="final"):
 
 Account = Assigned | Connected | Decided | Failed | Progress | FinalAccount
 
+# What msgspec raises for bytes that are no message: of a wrong shape, with broken text, nested without end.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _encoder = msgspec.msgpack.Encoder()
 _frames: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 _orders: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)
@@ -194,26 +197,26 @@ def encode_bar(bar: Bar) -> msgspec.Raw:
 def decode_bar(data: msgspec.Raw) -> Bar:
     try:
         return _bars.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireError(f"not a bar: {error}") from error
 
 
 def decode_frame(data: bytes) -> Frame:
     try:
         return _frames.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireError(f"not a frame of protocol {PROTOCOL_VERSION}: {error}") from error
 
 
 def decode_order(data: bytes) -> Order:
     try:
         return _orders.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireError(f"not an order of protocol {PROTOCOL_VERSION}: {error}") from error
 
 
 def decode_account(data: bytes) -> Account:
     try:
         return _accounts.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireError(f"not an account of protocol {PROTOCOL_VERSION}: {error}") from error

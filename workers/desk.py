@@ -56,7 +56,7 @@ class StrategyDesk:
             return run_strategy(strategy, tuple(self._windows.get(task.symbol, ())))
         except StrategyError:
             raise
-        except Exception as error:  # a user's code may raise anything; it costs this one task
+        except (Exception, SystemExit) as error:  # a user's code may raise anything; it costs this one task
             raise StrategyError(f"{type(strategy).__name__}.signal raised {error!r}") from error
 
 

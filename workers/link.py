@@ -31,6 +31,7 @@ from workers.session import LinkGap, Session
 HELLO_DEADLINE_S = 10.0
 DIAL_DEADLINE_S = 10.0
 DIAL_ATTEMPTS_MAX = 30
+CLOSE_DEADLINE_S = 0.5
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 5.0
 RTT_SAMPLES_MAX = 1024
@@ -58,6 +59,7 @@ class Link:
         self.neighbour = neighbour
         self._me = me
         self._session = Session()
+        self._peer_generation = 0
         self._wake = anyio.Event()
         self._pings: deque[Ping | Pong] = deque()
         self._pipe: Pipe | None = None
@@ -110,19 +112,26 @@ class Link:
                 continue
             except Refused as error:
                 raise LinkLost(f"{self.neighbour.agent} {error}") from error
-            attempt, wait_s = 0, BACKOFF_S_MIN
-            await self.attach(pipe)
+            if await self.attach(pipe):
+                attempt, wait_s = 0, BACKOFF_S_MIN
+            else:
+                attempt += 1
+                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
+                await anyio.sleep(wait_s)
             if self.is_finished:
                 return
         raise LinkLost(f"{self.neighbour.agent} was not reached in {DIAL_ATTEMPTS_MAX} attempts")
 
-    async def attach(self, pipe: Pipe) -> None:
-        """Use a pipe until it breaks or the link is closed; a pipe from before is given up."""
-        if self._pipe is not None:
-            await self._pipe.close()
-        self._pipe = pipe
+    async def attach(self, pipe: Pipe) -> bool:
+        """Use a pipe until it breaks, and say whether the other end greeted; a pipe from before is given up."""
+        former, self._pipe = self._pipe, pipe
+        if former is not None:
+            with anyio.move_on_after(CLOSE_DEADLINE_S):
+                await former.close()
+        greeted = False
         try:
             await self._greet(pipe)
+            greeted = True
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write, pipe)
                 await self._read(pipe)
@@ -131,8 +140,9 @@ class Link:
         finally:
             if self._pipe is pipe:
                 self._pipe, self.is_up = None, False
-            with anyio.CancelScope(shield=True), anyio.move_on_after(0.5):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE_S):
                 await pipe.close()
+        return greeted
 
     async def _greet(self, pipe: Pipe) -> None:
         await pipe.send(encode(Hello(PROTOCOL_VERSION, self._me.agent, self._me.generation, self._session.received)))
@@ -140,6 +150,9 @@ class Link:
             hello = decode_frame(await pipe.receive())
         if not isinstance(hello, Hello) or hello.version != PROTOCOL_VERSION or hello.agent != self.neighbour.agent:
             raise WireError(f"expected Hello {PROTOCOL_VERSION} from {self.neighbour.agent}, found {hello}")
+        if hello.generation > self._peer_generation > 0:
+            self._session.restart()
+        self._peer_generation = max(hello.generation, self._peer_generation)
         self._session.resume(hello.received)
         self.is_up = True
         self.ping()

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 
+import anyio
 from anyio.abc import TaskGroup
 
 from topologies.messages import Message
@@ -20,6 +21,7 @@ class Links:
 
     def __init__(self, links: Mapping[str, Link]) -> None:
         self._links = dict(sorted(links.items()))
+        self._scopes: set[anyio.CancelScope] = set()
 
     def __contains__(self, neighbour: str) -> bool:
         return neighbour in self._links
@@ -47,7 +49,17 @@ class Links:
 
     async def accept(self, neighbour: str, pipe: Pipe) -> None:
         """Use a pipe that a neighbour has dialled."""
-        await self._links[neighbour].attach(pipe)
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                await self._links[neighbour].attach(pipe)
+            finally:
+                self._scopes.discard(scope)
+
+    def abandon(self) -> None:
+        """Give up all pipes that neighbours have dialled."""
+        for scope in tuple(self._scopes):
+            scope.cancel()
 
     def post(self, to: str, message: Message) -> None:
         """Queue a message on the edge to a neighbour. Raises NoEdge, LinkFull."""

@@ -28,6 +28,7 @@ class Session:
         self._unacked: deque[Message] = deque()
         self._first = 1  # the number of the first message in _unacked
         self._sent = 0  # the last number handed to the pipe that is open now
+        self._handed_out = 0  # the last number handed to any pipe
         self.received = 0
         self._acked_to_peer = 0
 
@@ -37,6 +38,10 @@ class Session:
             raise LinkFull(f"{UNACKED_MAX} messages wait for an acknowledgement")
         self._unacked.append(message)
 
+    def restart(self) -> None:
+        """Begin anew with another process at the other end: what the former did not acknowledge is sent to it."""
+        self._first, self._sent, self._handed_out, self.received, self._acked_to_peer = 1, 0, 0, 0, 0
+
     def take(self) -> Batch | Ack | None:
         """Return what is to be sent now: messages not yet handed out, else an acknowledgement that is due."""
         offset = self._sent + 1 - self._first
@@ -45,6 +50,7 @@ class Session:
             messages = tuple(self._unacked[offset + index] for index in range(min(waiting, BATCH_MAX)))
             batch = Batch(self._sent + 1, self.received, messages)
             self._sent += len(messages)
+            self._handed_out = max(self._handed_out, self._sent)
             self._acked_to_peer = self.received
             return batch
         if self.received - self._acked_to_peer >= ACK_EVERY:
@@ -62,7 +68,10 @@ class Session:
         self._sent = max(received, self._first - 1)
 
     def on_ack(self, ack: int) -> None:
-        """Forget what the other side has received."""
+        """Forget what the other side has received. Raises LinkGap for what was never sent."""
+        if ack > self._handed_out:
+            raise LinkGap(f"message {ack} was acknowledged, only {self._handed_out} were ever sent")
+        self._sent = max(self._sent, ack)
         while self._unacked and self._first <= ack:
             self._unacked.popleft()
             self._first += 1

@@ -74,6 +74,8 @@ class Worker:
     # ---- the control connection
 
     async def _serve_control(self, pipe: Pipe) -> None:
+        if self._has_control:  # two were admitted in one moment
+            return
         self._has_control = True
         try:
             async with anyio.create_task_group() as tasks:
@@ -162,4 +164,5 @@ def _refuse_link(headers: Mapping[str, str], agent: Agent | None) -> Refusal | N
 
 
 def _shows_token(headers: Mapping[str, str], token: str) -> bool:
-    return hmac.compare_digest(headers.get("authorization", ""), f"Bearer {token}")
+    shown = headers.get("authorization", "").encode("utf-8", "surrogateescape")
+    return hmac.compare_digest(shown, f"Bearer {token}".encode())

@@ -49,10 +49,10 @@ def _seat_lane(
     stages = {agent: stages_for(position, len(lane)) for position, agent in enumerate(lane)}
     able = capabilities([agent for agent in lane if Stage.SIGNAL in stages[agent]], strategies)
     tasks: dict[str, list[tuple[str, str]]] = {agent: [] for agent in lane}
-    pairs = [(strategy, symbol) for symbol in symbols for strategy in sorted(strategies)]
-    for turn, (strategy, symbol) in enumerate(pairs):
+    for strategy in sorted(strategies):
         who = [agent for agent, names in able.items() if strategy in names]
-        tasks[who[turn % len(who)]].append((strategy, symbol))
+        for turn, symbol in enumerate(symbols):
+            tasks[who[turn % len(who)]].append((strategy, symbol))
     return {
         agent: RingSeat(
             agent=agent,

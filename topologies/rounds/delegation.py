@@ -4,6 +4,7 @@ Both are one mechanism - feed the tick on, share out the tasks, wait for every b
 up or decide - and differ in who may give work to whom and by which policy it is shared out.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,6 +15,8 @@ from topologies.open_rounds import OpenRounds
 from topologies.round import Action, Desk, Report, Send, SetTimer
 from topologies.seats import Branch, StarSeat, TreeSeat
 from topologies.voting import decide
+
+OWED_MEMORY = 1024
 
 
 class Distribution(Protocol):
@@ -53,7 +56,7 @@ class LeastLoaded:
         return shares
 
     def answered(self, branch: str, tasks: int) -> None:
-        self._outstanding[branch] = max(0, self._outstanding[branch] - tasks)
+        self._outstanding[branch] = max(0, self._outstanding.get(branch, 0) - tasks)
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class DelegationRound:
             RoundRobin(self._branches) if isinstance(seat, TreeSeat) else LeastLoaded(self._branches)
         )
         self._rounds: OpenRounds[_State] = OpenRounds(_State)
+        self._owed: OrderedDict[tuple[int, str], int] = OrderedDict()
 
     def on_tick(self, tick: Tick) -> list[Action]:
         strategies = sorted({name for branch in self._branches for name in branch.capacity})
@@ -107,7 +111,10 @@ class DelegationRound:
 
     def _gather(self, sender: str, result: Result) -> list[Action]:
         state = self._rounds.peek(result.round)
-        if state is None or sender not in state.given:
+        if state is None:  # too late for the round, but the branch has done its work
+            self._policy.answered(sender, self._owed.pop((result.round, sender), 0))
+            return []
+        if sender not in state.given:
             return []
         self._policy.answered(sender, state.given.pop(sender))
         state.votes.extend(result.votes)
@@ -116,6 +123,10 @@ class DelegationRound:
     def _finish(self, round: int, state: _State) -> list[Action]:
         """Pass the votes up, or at the top decide; whoever has not answered is left out."""
         self._rounds.close(round)
+        self._owed.update({(round, agent): tasks for agent, tasks in state.given.items()})
+        while len(self._owed) > OWED_MEMORY:
+            (_, agent), tasks = self._owed.popitem(last=False)
+            self._policy.answered(agent, tasks)  # so late that it will never come: the branch is not busy with it
         if self._boss:
             votes = tuple(sorted(state.votes, key=lambda vote: vote.task))
             return [Send(self._boss, Result(round, votes))]

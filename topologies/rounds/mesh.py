@@ -1,7 +1,7 @@
 """A round in a mesh: the owners of a symbol vote, exchange ballots, and each comes to the same decision.
 
 An owner waits for all the invited; only at the deadline does it settle for a quorum of them, so that without
-failures the decision depends on nothing but the votes. The first owner reports. The others know the decision too.
+failures the decision depends on nothing but the votes. The first owner that voted reports; the others know it too.
 """
 
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ class MeshRound:
                 continue
             state.settled.add(symbol)
             votes = [vote for owner in voted for vote in state.ballots[owner] if vote.symbol == symbol]
-            if invited[0] == self._seat.agent:
+            if voted[0] == self._seat.agent:
                 decided.append(decide(votes, round=round, symbol=symbol))
         if state.symbols is not None and len(state.settled) == len(state.symbols):
             self._rounds.close(round)
