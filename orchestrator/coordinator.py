@@ -22,6 +22,7 @@ from workers.codec import Account, Decided, FinalAccount, Progress
 from workers.state import AgentState
 
 TOKEN_BYTES = 24
+CLOSE_DEADLINE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -73,12 +74,14 @@ class SwarmCoordinator:
         """Run the swarm to its end. Raises SandboxError, SwarmFailed or AgentLost; nothing is left in any case."""
         self.manager.check_capacity(len(self.plan.topology.agents))
         await self._refuse_taken_name()
+        close_s = self.environment.close_deadline_s
         try:
             await self._live()
+            close_s = CLOSE_DEADLINE_S  # nobody waits for the prompt: every sandbox is ended in order
         except BaseExceptionGroup as group:
             raise first_sandbox_error(group) from group
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(self.environment.close_deadline_s):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(close_s):
                 await self._close()
         self.timing.wall_s = self.environment.now_s() - self.timing.began_s
 

@@ -111,6 +111,7 @@ class SandboxManager:
 
         A provider that fails on the way is asked again; `counts.left` says how many are left at the end.
         """
+        self.counts.left = len(self._live)
         for _ in range(KILL_ROUNDS_MAX):
             self._wait_s = 0.0
             listed = await self._list()

@@ -5,6 +5,9 @@ an address of its own in E2B_SANDBOX_IP, so that all of them can use the same po
 """
 
 import argparse
+import contextlib
+import encodings.idna  # noqa: F401 - what the first connection would load
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +18,11 @@ import anyio
 from workers.host import Host
 from workers.http_network import open_http_network, serve_http
 from workers.worker import Worker
+
+# Loaded now, because a warm process forks workers that then find it loaded; anyio would load these when it runs.
+with contextlib.suppress(ImportError):
+    importlib.import_module("uvloop")
+    importlib.import_module("anyio._backends._asyncio")
 
 PORT_DEFAULT = 8080
 LISTENING = "e2b-swarm worker listening on port"
