@@ -29,7 +29,7 @@ class Environment:
     """Everything that depends on the mode.
 
     `token_hex`: makes secrets and names (seeded in mock mode). `close_deadline_s`: how long ending all sandboxes may
-    take when the swarm is broken off. `now_s`: a clock fine enough to time one message; `began_s`: its time when opening
+    take when the swarm is broken off. `now_s`: a clock fine enough to time a message; `began_s`: its time when opening
     began; `clock`: whether its seconds are real or virtual. `is_billed`: whether sandboxes cost money, rather than what
     E2B would charge.
     """
