@@ -109,7 +109,7 @@ class Agent:
             self._outbox.post(Failed(self.name, reason))
 
     def _on_message(self, sender: str, message: Message) -> None:
-        if not self.links.hears(sender):
+        if sender not in self.links.senders:
             self.fail(f"{self.name} got a {type(message).__name__} from {sender}, from whom no edge leads here")
             return
         if isinstance(message, Join):

@@ -22,6 +22,8 @@ class Links:
     def __init__(self, links: Mapping[str, Link]) -> None:
         self._links = dict(sorted(links.items()))
         self._scopes: set[anyio.CancelScope] = set()
+        # All from whom an edge leads here.
+        self.senders = frozenset(name for name, link in links.items() if link.neighbour.hears)
 
     def __contains__(self, neighbour: str) -> bool:
         return neighbour in self._links
@@ -77,15 +79,6 @@ class Links:
     def ping(self) -> None:
         for link in self._links.values():
             link.ping()
-
-    def hears(self, neighbour: str) -> bool:
-        """Whether an edge leads here from a neighbour."""
-        return self._links[neighbour].neighbour.hears
-
-    @property
-    def senders(self) -> frozenset[str]:
-        """All from whom an edge leads here."""
-        return frozenset(name for name, link in self._links.items() if link.neighbour.hears)
 
     @property
     def are_up(self) -> bool:
