@@ -19,10 +19,13 @@ from orchestrator import options
 from orchestrator.crew import AgentLost, SwarmFailed
 from orchestrator.deploying import Interrupted, deploy
 from orchestrator.display import Display, plain_progress, print_summary
+from orchestrator.doctor_command import doctor_command
 from orchestrator.modes import require_mode
 from orchestrator.plan import Plan, make_plan
+from orchestrator.server_command import ServerFailed, server_command
 from orchestrator.spec import SpecError, make_spec, read_spec_file
 from orchestrator.summary import Summary
+from orchestrator.template_command import template_app
 from sandboxes.manager import CapacityExceeded
 from sandboxes.provider import CredentialsRefused, SandboxError
 from strategies import StrategyError
@@ -49,6 +52,11 @@ class _Failure(Exception):
 @app.callback()
 def _root() -> None:
     """Deploy swarms of trading-strategy workers into E2B sandboxes, wired as a mesh, a hierarchy, a ring or a star."""
+
+
+app.command("e2b-server")(server_command)
+app.command("doctor")(doctor_command)
+app.add_typer(template_app)
 
 
 @app.command("deploy")
@@ -98,6 +106,10 @@ def run(arguments: Sequence[str]) -> int:
         return _say(128 + error.number, f"stopped by {error}; all sandboxes are gone")
     except _Failure as error:
         return _say(error.code, str(error))
+    except CredentialsRefused as error:
+        return _say(USAGE, str(error))
+    except (SandboxError, ServerFailed) as error:
+        return _say(FAILED, str(error))
     if not arguments:
         return USAGE
     return result if isinstance(result, int) else 0

@@ -1,8 +1,8 @@
 """Sandboxes from E2B - its cloud, a self-hosted one, or the embedded server - through the real SDK.
 
-The only module that imports the SDK. One bound client, an idempotency key on every creation, metadata by which a
-sandbox can be found again, no command deadline for workers (the SDK's default of 60 s kills), and no output retained.
-The SDK's exceptions are translated once, in `_translated`: not all of them share a root.
+With `worker_template.py` the only module that imports the SDK. One bound client, an idempotency key on every creation,
+metadata by which a sandbox can be found again, no command deadline for workers (the SDK's default of 60 s kills), and
+no output retained. The SDK's exceptions are translated once, in `translated`: not all of them share a root.
 """
 
 import json
@@ -73,7 +73,7 @@ class E2BProvider:
         self._commands: dict[str, e2b.AsyncCommandHandle[None]] = {}
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
-        with _translated(f"creating a sandbox for {spec.agent}"):
+        with translated(f"creating a sandbox for {spec.agent}"):
             sandbox = await self._sandboxes.create(
                 template=WORKER_TEMPLATE,
                 timeout=spec.lease_s,
@@ -93,12 +93,12 @@ class E2BProvider:
         return Sandbox(id=sandbox.sandbox_id, agent=spec.agent, generation=spec.generation, endpoint=endpoint, pid=pid)
 
     async def renew(self, sandbox_id: str, lease_s: int) -> None:
-        with _translated(f"renewing sandbox {sandbox_id}"):
+        with translated(f"renewing sandbox {sandbox_id}"):
             await self._sandboxes.set_timeout(sandbox_id, lease_s)
 
     async def list(self, swarm: str) -> Sequence[str]:
         found: list[str] = []
-        with _translated(f"listing the sandboxes of {swarm}"):
+        with translated(f"listing the sandboxes of {swarm}"):
             pages = self._sandboxes.list(query=e2b.SandboxQuery(metadata={"app": APP, "swarm": swarm}))
             while pages.has_next:
                 found += [info.sandbox_id for info in await pages.next_items()]
@@ -110,7 +110,7 @@ class E2BProvider:
             # An open stream at interpreter exit can abort the process (Python 3.11): end it first.
             with suppress(e2b.SandboxException, httpx.HTTPError):
                 await handle.disconnect()
-        with _translated(f"killing sandbox {sandbox_id}"):
+        with translated(f"killing sandbox {sandbox_id}"):
             return await self._sandboxes.kill(sandbox_id)
 
     async def _start_worker(self, sandbox: "e2b.AsyncSandbox") -> int | None:
@@ -205,7 +205,7 @@ async def _wait_first(*events: anyio.Event) -> None:
 
 
 @contextmanager
-def _translated(doing: str) -> Iterator[None]:
+def translated(doing: str) -> Iterator[None]:
     """Turn whatever the SDK raises into one of ours (its families, and what each means, were found by experiment)."""
     try:
         yield
@@ -220,6 +220,8 @@ def _translated(doing: str) -> Iterator[None]:
     except e2b.SandboxException as error:
         kind = TemporarySandboxError if (error.status_code or 0) >= 500 else PermanentSandboxError
         raise kind(f"{doing}: {_line(error)}") from error
+    except e2b.BuildException as error:
+        raise PermanentSandboxError(f"{doing}: {_line(error)}") from error
     except (httpx.TransportError, json.JSONDecodeError) as error:
         # The connection broke, or a gateway answered: what was asked may have been done.
         raise TemporarySandboxError(f"{doing}: no proper answer ({_line(error)})") from error

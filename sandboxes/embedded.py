@@ -19,6 +19,8 @@ from sandboxes.provider import PermanentSandboxError
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 1.5
 KEY_VARIABLE = "E2B_API_KEY"
+WARM_WORKER = "e2b-swarm-worker=workers"
+"""Workers start from a process that has them imported: the template of `sandboxes.e2b`, the module of its command."""
 
 
 class EmbeddedServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +36,9 @@ async def open_embedded_server(api_key: str) -> AsyncIterator[EmbeddedServer]:
 
     Raises PermanentSandboxError when it does not start.
     """
+    command = [sys.executable, "-P", "-m", "sandboxes.emulator", "--port", "0", "--until-stdin-closes"]
     process = await anyio.open_process(
-        [sys.executable, "-P", "-m", "sandboxes.emulator", "--port", "0", "--until-stdin-closes"],
+        [*command, "--warm", WARM_WORKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None,

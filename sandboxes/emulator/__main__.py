@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import logging
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -18,8 +17,11 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from sandboxes.emulator.descriptor_limit import raise_descriptor_limit
 from sandboxes.emulator.errors import EmulatorError
-from sandboxes.emulator.server import SANDBOXES_MAX_DEFAULT, EmulatorServer
+from sandboxes.emulator.limits import TIERS
+from sandboxes.emulator.server import EmulatorServer
+from sandboxes.emulator.server_options import SANDBOXES_MAX_DEFAULT
 
 
 def main() -> None:
@@ -34,14 +36,8 @@ def main() -> None:
     if not api_key:
         sys.exit(f"the API key is read from {options.api_key_env}, which is empty or not set: set it")
     raise_descriptor_limit()
-    server = EmulatorServer(
-        api_key,
-        host=options.host,
-        port=options.port,
-        data_dir=options.data_dir,
-        sandboxes_max=options.sandboxes_max,
-    )
     try:
+        server = make_server(api_key, options)
         anyio.run(
             serve,
             server,
@@ -52,6 +48,20 @@ def main() -> None:
         sys.exit(f"the server did not start: {error}")
 
 
+def make_server(api_key: str, options: argparse.Namespace) -> EmulatorServer:
+    """Return the server that the arguments describe. Raises `EmulatorError`."""
+    return EmulatorServer(
+        api_key,
+        address=(options.host, options.port),
+        data_dir=options.data_dir,
+        sandboxes_max=options.sandboxes_max,
+        tier=TIERS[options.tier],
+        fault_seed=options.fault_seed,
+        warm_modules=dict(options.warm),
+        isolation=options.isolation,
+    )
+
+
 def parse_arguments() -> argparse.Namespace:
     """Return the program's arguments."""
     parser = argparse.ArgumentParser(prog="python -m sandboxes.emulator", description=__doc__)
@@ -60,15 +70,26 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--api-key-env", default="E2B_API_KEY", help="variable that holds the API key")
     parser.add_argument("--data-dir", type=Path, help="where sandboxes keep files (default: a temporary directory)")
     parser.add_argument("--sandboxes-max", type=int, default=SANDBOXES_MAX_DEFAULT, help="how many may live at once")
+    parser.add_argument("--tier", choices=sorted(TIERS), default="none", help="keep the limits of a plan of E2B's")
+    parser.add_argument("--fault-seed", type=int, default=0, help="decides whom faults with a probability meet")
+    warm_help = "keep a module imported that the template's commands run (repeatable)"
+    parser.add_argument(
+        "--warm", type=parse_warm, action="append", default=[], metavar="TEMPLATE=MODULE", help=warm_help
+    )
+    parser.add_argument(
+        "--isolation", choices=("auto", "off"), default="off", help="run commands in namespaces of their sandbox"
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input ends")
     parser.add_argument("--verbose", action="store_true", help="log every refusal")
     return parser.parse_args()
 
 
-def raise_descriptor_limit() -> None:
-    """Allow as many open files as the system does: a followed command takes four, and 1024 is a usual limit."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def parse_warm(text: str) -> tuple[str, str]:
+    """Read one `TEMPLATE=MODULE`."""
+    template, _, module = text.partition("=")
+    if not template or not all(part.isidentifier() for part in module.split(".")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not TEMPLATE=MODULE, such as base=http.server")
+    return template, module
 
 
 async def serve(server: EmulatorServer, until_stdin_closes: bool) -> None:

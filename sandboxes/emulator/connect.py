@@ -21,6 +21,8 @@ MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 END_OF_STREAM = 0x02
 COMPRESSED = 0x01
 HEADER = struct.Struct(">BI")
+TIMEOUT_DIGITS_MAX = 10
+"""The protocol's own limit: 115 days."""
 STREAM_CONTENT_TYPE = "application/connect+json"
 
 
@@ -87,7 +89,7 @@ def read_timeout_s(request: web.BaseRequest) -> float | None:
     text = request.headers.get("Connect-Timeout-Ms")
     if text is None:
         return None
-    if not text.isdecimal():
+    if not (text.isdecimal() and text.isascii() and len(text) <= TIMEOUT_DIGITS_MAX):
         raise RpcError("invalid_argument", f"Connect-Timeout-Ms is {text!r}: send whole milliseconds")
     return int(text) / 1000
 

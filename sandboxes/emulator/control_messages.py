@@ -1,31 +1,23 @@
-"""The bodies of the control plane, as E2B's REST API spells them."""
+"""The bodies of the control plane's calls about sandboxes, as E2B's REST API spells them."""
 
 from datetime import datetime
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from sandboxes.emulator.network_settings import NetworkSettings
+
 TIMEOUT_DEFAULT_S = 300
 """What E2B gives a sandbox whose creator names no timeout."""
+RESUME_TIMEOUT_DEFAULT_S = 15
+FORK_TIMEOUT_DEFAULT_S = 15
+REFRESH_DEFAULT_S = 15
 
 
 class AutoResume(Struct):
     """Whether traffic wakes a paused sandbox."""
 
     enabled: bool = False
-
-
-class NetworkWishes(Struct, rename="camel"):
-    """The part of a sandbox's network settings that this server honours, and the names of the rest."""
-
-    allow_public_traffic: bool = True
-    allow_out: msgspec.Raw | UnsetType = UNSET
-    deny_out: msgspec.Raw | UnsetType = UNSET
-    dns_servers: msgspec.Raw | UnsetType = UNSET
-    egress_proxy: msgspec.Raw | UnsetType = UNSET
-    mask_request_host: msgspec.Raw | UnsetType = UNSET
-    https_ports: msgspec.Raw | UnsetType = UNSET
-    rules: msgspec.Raw | UnsetType = UNSET
 
 
 class NewSandbox(Struct, rename="camel"):
@@ -35,9 +27,10 @@ class NewSandbox(Struct, rename="camel"):
     timeout: int = TIMEOUT_DEFAULT_S
     metadata: dict[str, str] = {}
     env_vars: dict[str, str] = {}
-    network: NetworkWishes = msgspec.field(default_factory=NetworkWishes)
-    allow_internet_access: bool = msgspec.field(name="allow_internet_access", default=True)
+    network: NetworkSettings = NetworkSettings()
+    allow_internet_access: bool | None = msgspec.field(name="allow_internet_access", default=None)
     auto_pause: bool = False
+    auto_pause_memory: bool = True
     auto_resume: AutoResume = msgspec.field(default_factory=AutoResume)
     mcp: msgspec.Raw | UnsetType = UNSET
     iam: msgspec.Raw | UnsetType = UNSET
@@ -45,9 +38,53 @@ class NewSandbox(Struct, rename="camel"):
 
 
 class TimeoutWish(Struct):
-    """The body of set-timeout and of connect, in seconds from now."""
+    """The body of set-timeout, in seconds from now."""
+
+    timeout: int
+
+
+class ConnectWish(Struct):
+    """The body of connect."""
 
     timeout: int = TIMEOUT_DEFAULT_S
+    memory: bool = True
+    """Whether what stood still goes on; otherwise it is killed."""
+
+
+class ResumeWish(Struct, rename="camel"):
+    """The body of resume, the older form of connect."""
+
+    timeout: int = RESUME_TIMEOUT_DEFAULT_S
+    auto_pause: bool | UnsetType = UNSET
+    memory: bool = True
+
+
+class RefreshWish(Struct):
+    """The body of refresh, in seconds from now."""
+
+    duration: int = REFRESH_DEFAULT_S
+
+
+class PauseWish(Struct, rename="camel"):
+    """The body of pause."""
+
+    memory: bool = True
+    require_healthy_guest: bool = False
+    """Always so here: the daemon is a part of this server."""
+
+
+class SnapshotWish(Struct):
+    """The body of snapshot."""
+
+    name: str | None = None
+    memory: bool = True
+
+
+class ForkWish(Struct):
+    """The body of fork."""
+
+    timeout: int = FORK_TIMEOUT_DEFAULT_S
+    count: int = 1
 
 
 class CreatedSandbox(Struct, omit_defaults=True):
@@ -59,22 +96,38 @@ class CreatedSandbox(Struct, omit_defaults=True):
     envd_access_token: str = msgspec.field(name="envdAccessToken")
     client_id: str = msgspec.field(name="clientID")
     traffic_access_token: str | None = msgspec.field(name="trafficAccessToken", default=None)
+    alias: str | None = None
 
 
-class NetworkShown(Struct, rename="camel"):
-    """A sandbox's network settings in its details."""
+class ForkError(Struct):
+    """Why one fork was not made."""
 
-    allow_public_traffic: bool
+    code: int
+    message: str
+
+
+class ForkResult(Struct, omit_defaults=True):
+    """What became of one fork: a sandbox or an error."""
+
+    sandbox: CreatedSandbox | None = None
+    error: ForkError | None = None
+
+
+class SnapshotShown(Struct):
+    """A snapshot in the list, and the reply to its making."""
+
+    snapshot_id: str = msgspec.field(name="snapshotID")
+    names: list[str]
 
 
 class Lifecycle(Struct, rename="camel"):
-    """What happens at a sandbox's end; this server always kills."""
+    """What happens at a sandbox's end, in its details."""
 
-    auto_resume: bool = False
-    on_timeout: str = "kill"
+    auto_resume: bool
+    on_timeout: str
 
 
-class ListedSandbox(Struct, rename="camel", kw_only=True):
+class ListedSandbox(Struct, rename="camel", kw_only=True, omit_defaults=True):
     """A row of the list."""
 
     template: str = msgspec.field(name="templateID")
@@ -88,12 +141,14 @@ class ListedSandbox(Struct, rename="camel", kw_only=True):
     state: str
     envd_version: str
     metadata: dict[str, str]
+    alias: str | None = None
 
 
-class SandboxDetail(ListedSandbox, rename="camel", kw_only=True):
+class SandboxDetail(ListedSandbox, rename="camel", kw_only=True, omit_defaults=True):
     """The reply to get."""
 
     envd_access_token: str
-    allow_internet_access: bool
-    network: NetworkShown
+    allow_internet_access: bool | None = None
+    network: NetworkSettings
     lifecycle: Lifecycle
+    pause_mode: str | None = None

@@ -8,11 +8,8 @@ that code below the handlers raises what went wrong and only `dispatch.py` knows
     ├── RpcError       envd calls (Connect):    {"code": "not_found", "message": "..."}
     └── ProxyError     the way to a port:       {"sandboxId": "...", "message": "...", "code": 502, "port": 8080}
 
-An `OSError` of the file system becomes one of them through `explain_os_error`, in one table.
+An `OSError` of the file system becomes one of them through the one table in `os_errors.py`.
 """
-
-import errno
-from dataclasses import dataclass
 
 import msgspec
 
@@ -24,6 +21,7 @@ RPC_STATUSES = {
     "already_exists": 409,
     "failed_precondition": 400,
     "resource_exhausted": 429,
+    "internal": 500,
     "unimplemented": 501,
     "deadline_exceeded": 504,
 }
@@ -38,6 +36,10 @@ class EmulatorError(Exception):
     def body(self) -> bytes:
         """Return the JSON that the client reads."""
         return encode_error(self.status, str(self))
+
+    def headers(self) -> dict[str, str]:
+        """Return what the head of the answer says besides."""
+        return {}
 
 
 class ApiError(EmulatorError):
@@ -84,27 +86,3 @@ def encode_error(status: int, message: str) -> bytes:
 def sandbox_not_found(sandbox_id: str) -> ProxyError:
     """Say that the sandbox is gone, in the words by which the SDK knows it."""
     return ProxyError(502, "The sandbox was not found", sandbox_id=sandbox_id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """What an error of the operating system means to a client."""
-
-    code: str
-    status: int
-
-
-UNEXPLAINED = Explanation(code="invalid_argument", status=400)
-EXPLANATIONS = {
-    errno.ENOENT: Explanation(code="not_found", status=404),
-    errno.EEXIST: Explanation(code="already_exists", status=400),
-    errno.ENOTEMPTY: Explanation(code="failed_precondition", status=409),
-    errno.EACCES: Explanation(code="permission_denied", status=403),
-    errno.EPERM: Explanation(code="permission_denied", status=403),
-    errno.ENOSPC: Explanation(code="resource_exhausted", status=507),
-}
-
-
-def explain_os_error(error: OSError) -> Explanation:
-    """Translate an error of the file system; what is not in the table is the caller's argument's fault."""
-    return EXPLANATIONS.get(error.errno or 0, UNEXPLAINED)

@@ -5,16 +5,18 @@ Paths come in as the client wrote them and go out as the sandbox's user knows th
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandboxes.emulator.clock import from_seconds
+import msgspec
+
+from sandboxes.emulator.entries import describe_entry
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.filesystem_messages import EntryInfo
-from sandboxes.emulator.paths import SandboxPaths
+from sandboxes.emulator.paths import SandboxPaths, printable
 
-OWNER = "user"
+DIRECTORY_MODE = 0o755
+REMOVE_TRIES_MAX = 100
 
 
 def stat_entry(paths: SandboxPaths, path: str) -> EntryInfo:
@@ -29,18 +31,24 @@ def make_directory(paths: SandboxPaths, path: str) -> EntryInfo:
         raise RpcError("already_exists", f"directory already exists: {path}")
     if real.exists():
         raise RpcError("invalid_argument", f"path already exists but it is not a directory: {path}")
-    real.mkdir(parents=True)
+    real.mkdir(parents=True, mode=DIRECTORY_MODE)
     return describe_entry(paths, real)
 
 
 def move_entry(paths: SandboxPaths, source: str, *, destination: str) -> EntryInfo:
-    """Move an entry, making the destination's parents; an existing file there is replaced."""
+    """Move an entry, making the destination's parents.
+
+    The rules are those of Go's `os.Rename`, which envd calls: rename(2) replaces an existing file, but nothing is
+    moved onto an existing directory, not even an empty one.
+    """
     real_source = paths.locate_entry(source)
     real_destination = paths.locate_entry(destination)
     refuse_root(paths, real_source)
+    real_destination.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
     if not os.path.lexists(real_source):
         raise RpcError("not_found", f"source file not found: {source}")
-    real_destination.parent.mkdir(parents=True, exist_ok=True)
+    if real_destination.is_dir() and not real_destination.is_symlink():
+        raise RpcError("already_exists", f"error renaming: {destination} is a directory: file exists")
     real_source.rename(real_destination)
     return describe_entry(paths, real_destination)
 
@@ -49,10 +57,15 @@ def remove_entry(paths: SandboxPaths, path: str) -> None:
     """Remove a file or a whole directory; what is not there counts as removed."""
     real = paths.locate_entry(path)
     refuse_root(paths, real)
-    if real.is_dir() and not real.is_symlink():
-        shutil.rmtree(real)
-    else:
-        real.unlink(missing_ok=True)
+    for _ in range(REMOVE_TRIES_MAX):
+        try:
+            if real.is_dir() and not real.is_symlink():
+                shutil.rmtree(real)
+            else:
+                real.unlink(missing_ok=True)
+            return
+        except FileNotFoundError:
+            continue  # somebody else removes the same tree
 
 
 def list_directory(paths: SandboxPaths, path: str, *, depth: int) -> list[EntryInfo]:
@@ -62,46 +75,30 @@ def list_directory(paths: SandboxPaths, path: str, *, depth: int) -> list[EntryI
         raise RpcError("not_found", f"path not found: {path}")
     if not real.is_dir():
         raise RpcError("invalid_argument", f"path is not a directory: {path}")
-    return [describe_entry(paths, entry) for entry in walk(real, max(depth, 1))]
+    asked = paths.absolute(path).rstrip("/")
+    found: list[EntryInfo] = []
+    for entry in walk(real, max(depth, 1)):
+        try:
+            description = describe_entry(paths, entry)
+        except RpcError:
+            continue  # it was removed since
+        # A directory that was reached through a link keeps the name by which it was asked for.
+        name = f"{asked}/{printable(entry.relative_to(real).as_posix())}"
+        found.append(msgspec.structs.replace(description, path=name))
+    return found
 
 
 def walk(directory: Path, depth: int) -> Iterator[Path]:
     """Yield the entries below a directory, down to a depth."""
-    for entry in sorted(directory.iterdir()):
+    waiting = [(entry, depth) for entry in sorted(directory.iterdir(), reverse=True)]
+    while waiting:  # no recursion: a tree may be deeper than Python's stack
+        entry, levels = waiting.pop()
         yield entry
-        if depth > 1 and entry.is_dir() and not entry.is_symlink():
-            yield from walk(entry, depth - 1)
-
-
-def describe_entry(paths: SandboxPaths, real: Path) -> EntryInfo:
-    """Describe an entry as envd does: a link has the type of its target, and names it."""
-    try:
-        status = real.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise RpcError("not_found", f"file not found: {paths.name(real)}") from None
-    is_link = stat.S_ISLNK(status.st_mode)
-    target = Path(os.path.realpath(real)) if is_link else real
-    return EntryInfo(
-        name=real.name,
-        type=name_type(target, is_link=is_link),
-        path=paths.name(real),
-        size=str(status.st_size),
-        mode=stat.S_IMODE(status.st_mode),
-        permissions=stat.filemode(status.st_mode),
-        owner=OWNER,
-        group=OWNER,
-        modified_time=from_seconds(status.st_mtime),
-        symlink_target=paths.name(target) if is_link else None,
-    )
-
-
-def name_type(target: Path, *, is_link: bool) -> str:
-    """Return protobuf's name for what an entry is."""
-    if target.is_dir():
-        return "FILE_TYPE_DIRECTORY"
-    if target.is_file():
-        return "FILE_TYPE_FILE"
-    return "FILE_TYPE_SYMLINK" if is_link else "FILE_TYPE_UNSPECIFIED"
+        if levels > 1 and entry.is_dir() and not entry.is_symlink():
+            try:
+                waiting += [(below, levels - 1) for below in sorted(entry.iterdir(), reverse=True)]
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it was removed since
 
 
 def refuse_root(paths: SandboxPaths, real: Path) -> None:

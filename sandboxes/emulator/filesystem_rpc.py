@@ -1,4 +1,7 @@
-"""The calls of envd's `filesystem.Filesystem` service: each runs one function of `filesystem.py` in a thread."""
+"""The calls of envd's `filesystem.Filesystem` service: each runs one function of `filesystem.py` in a thread.
+
+Watching has its own module, `watch_rpc.py`.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -6,8 +9,8 @@ from typing import TypeVar
 import anyio
 from aiohttp import web
 
-from sandboxes.emulator import connect, filesystem
-from sandboxes.emulator.errors import RpcError, explain_os_error
+from sandboxes.emulator import connect, filesystem, watch_rpc
+from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.filesystem_messages import (
     EntryResponse,
     ListDirRequest,
@@ -15,8 +18,10 @@ from sandboxes.emulator.filesystem_messages import (
     MoveRequest,
     PathRequest,
 )
+from sandboxes.emulator.os_errors import explain_os_error
 from sandboxes.emulator.process_messages import Empty
 from sandboxes.emulator.sandbox import Sandbox
+from sandboxes.emulator.users import paths_of_call
 
 Result = TypeVar("Result")
 
@@ -24,37 +29,49 @@ Result = TypeVar("Result")
 async def stat(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Describe an entry."""
     message = await connect.read_call(request, PathRequest)
-    return connect.reply(EntryResponse(await run(lambda: filesystem.stat_entry(sandbox.paths, message.path))))
+    paths = paths_of_call(request, sandbox)
+    return connect.reply(EntryResponse(await run(lambda: filesystem.stat_entry(paths, message.path))))
 
 
 async def make_dir(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Make a directory."""
     message = await connect.read_call(request, PathRequest)
-    return connect.reply(EntryResponse(await run(lambda: filesystem.make_directory(sandbox.paths, message.path))))
+    paths = paths_of_call(request, sandbox)
+    return connect.reply(EntryResponse(await run(lambda: filesystem.make_directory(paths, message.path))))
 
 
 async def move(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Move an entry."""
     message = await connect.read_call(request, MoveRequest)
-    entry = await run(lambda: filesystem.move_entry(sandbox.paths, message.source, destination=message.destination))
+    paths = paths_of_call(request, sandbox)
+    entry = await run(lambda: filesystem.move_entry(paths, message.source, destination=message.destination))
     return connect.reply(EntryResponse(entry))
 
 
 async def list_dir(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """List a directory."""
     message = await connect.read_call(request, ListDirRequest)
-    entries = await run(lambda: filesystem.list_directory(sandbox.paths, message.path, depth=message.depth))
+    paths = paths_of_call(request, sandbox)
+    entries = await run(lambda: filesystem.list_directory(paths, message.path, depth=message.depth))
     return connect.reply(ListDirResponse(entries))
 
 
 async def remove(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Remove an entry."""
     message = await connect.read_call(request, PathRequest)
-    await run(lambda: filesystem.remove_entry(sandbox.paths, message.path))
+    paths = paths_of_call(request, sandbox)
+    await run(lambda: filesystem.remove_entry(paths, message.path))
     return connect.reply(Empty())
 
 
-METHODS = {"Stat": stat, "MakeDir": make_dir, "Move": move, "ListDir": list_dir, "Remove": remove}
+METHODS = {
+    "Stat": stat,
+    "MakeDir": make_dir,
+    "Move": move,
+    "ListDir": list_dir,
+    "Remove": remove,
+    **watch_rpc.METHODS,
+}
 
 
 async def run(operation: Callable[[], Result]) -> Result:

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import anyio
 import msgspec
 
 from sandboxes.emulator.errors import ApiError
@@ -26,11 +28,28 @@ class IdempotentAnswers:
 
     def __init__(self) -> None:
         self._answers: dict[str, StoredAnswer] = {}
+        self._being_made: dict[str, anyio.Lock] = {}
 
-    def recall(self, key: str, body: bytes) -> bytes | None:
-        """Return the stored answer, `None` for a new key. Raises `ApiError` (400, 409) for a bad or reused key."""
+    async def answer_once(self, key: str, body: bytes, *, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return the stored answer, or make it; equal calls at the same time wait for the first one.
+
+        What `make` refuses is not stored. Raises `ApiError` (400, 409) for a bad or reused key.
+        """
         if not KEY_PATTERN.fullmatch(key):
             raise ApiError(400, f"Idempotency-Key {key!r} is malformed: use 1 to 255 characters of a-z, 0-9 and -")
+        turn = self._being_made.setdefault(key, anyio.Lock())
+        try:
+            async with turn:
+                answer = self._recall(key, body)
+                if answer is None:
+                    answer = await make()
+                    self._store(key, body, answer=answer)
+                return answer
+        finally:
+            if not turn.statistics().tasks_waiting and not turn.locked():
+                self._being_made.pop(key, None)
+
+    def _recall(self, key: str, body: bytes) -> bytes | None:
         stored = self._answers.get(key)
         if stored is None:
             return None
@@ -38,8 +57,7 @@ class IdempotentAnswers:
             raise ApiError(409, f"Idempotency-Key {key!r} was used for a different request: take a new key")
         return stored.answer
 
-    def store(self, key: str, body: bytes, *, answer: bytes) -> None:
-        """Remember the answer to the first call with this key."""
+    def _store(self, key: str, body: bytes, *, answer: bytes) -> None:
         self._answers[key] = StoredAnswer(digest_request(body), answer)
         if len(self._answers) > KEYS_KEPT_MAX:
             del self._answers[next(iter(self._answers))]

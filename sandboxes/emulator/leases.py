@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sandboxes.emulator.clock import read_clock
+from sandboxes.emulator.limits import UNLIMITED, Tier, clamp_length
 from sandboxes.emulator.sandbox import Sandbox
 
 
@@ -18,23 +19,34 @@ class Lease:
 
 
 class Leases:
-    """The leases of all living sandboxes."""
+    """The leases of all running sandboxes."""
 
-    def __init__(self, expire: Callable[[Sandbox], None]) -> None:
+    def __init__(self, expire: Callable[[Sandbox], None], tier: Tier = UNLIMITED) -> None:
         self._expire = expire
+        self._tier = tier
         self._leases: dict[str, Lease] = {}
 
+    def __contains__(self, sandbox: Sandbox) -> bool:
+        """Whether a sandbox has time left."""
+        return sandbox.id in self._leases
+
     def set(self, sandbox: Sandbox, timeout_s: float) -> None:
-        """Let the sandbox end this long from now, whether that is later or sooner than before."""
+        """Let the sandbox end this long from now, whether that is later or sooner than before.
+
+        Raises `ApiError` (400) if it has run for as long as it may.
+        """
+        ran_s = (read_clock() - sandbox.started_at).total_seconds()
+        timeout_s = clamp_length(timeout_s, ran_s=ran_s, tier=self._tier)
         self.cancel(sandbox)
         loop = asyncio.get_running_loop()
         ends_at_s = loop.time() + timeout_s
-        self._leases[sandbox.id] = Lease(ends_at_s, loop.call_at(ends_at_s, self._expire, sandbox))
+        self._leases[sandbox.id] = Lease(ends_at_s, loop.call_at(ends_at_s, self._end, sandbox))
         sandbox.end_at = read_clock() + timedelta(seconds=timeout_s)
 
     def extend(self, sandbox: Sandbox, timeout_s: float) -> None:
         """Let the sandbox live for at least this long from now."""
-        if asyncio.get_running_loop().time() + timeout_s > self._leases[sandbox.id].ends_at_s:
+        lease = self._leases.get(sandbox.id)
+        if lease is None or asyncio.get_running_loop().time() + timeout_s > lease.ends_at_s:
             self.set(sandbox, timeout_s)
 
     def cancel(self, sandbox: Sandbox) -> None:
@@ -42,3 +54,7 @@ class Leases:
         lease = self._leases.pop(sandbox.id, None)
         if lease is not None:
             lease.timer.cancel()
+
+    def _end(self, sandbox: Sandbox) -> None:
+        del self._leases[sandbox.id]
+        self._expire(sandbox)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote
 
 from sandboxes.emulator.clock import parse_timestamp
 from sandboxes.emulator.errors import ApiError
-from sandboxes.emulator.sandbox import Sandbox
+from sandboxes.emulator.sandbox import Sandbox, SandboxState
 
 PAGE_SIZE_MAX = 100
 
@@ -34,8 +34,8 @@ class Page:
     next_token: str | None
 
 
-def parse_query(query: Mapping[str, str]) -> ListQuery:
-    """Read the query string. Raises `ApiError` (400) naming the parameter that is wrong."""
+def parse_query(query: Mapping[str, str], *, states: frozenset[str] = frozenset(SandboxState)) -> ListQuery:
+    """Read the query string; without a state it shows `states`. Raises `ApiError` (400) naming what is wrong."""
     try:
         started_after = parse_timestamp(query["startedAfter"]) if "startedAfter" in query else None
         limit = int(query.get("limit", PAGE_SIZE_MAX))
@@ -49,7 +49,7 @@ def parse_query(query: Mapping[str, str]) -> ListQuery:
         raise ApiError(400, f"order is {order!r}: it must be asc or desc")
     return ListQuery(
         metadata=parse_metadata(query.get("metadata", "")),
-        states=frozenset(query.get("state", "running,paused").split(",")),
+        states=parse_states(query["state"]) if "state" in query else states,
         template=query.get("template"),
         started_after=started_after,
         is_ascending=order == "asc",
@@ -58,13 +58,22 @@ def parse_query(query: Mapping[str, str]) -> ListQuery:
     )
 
 
+def parse_states(text: str) -> frozenset[str]:
+    """Read the states to show. Raises `ApiError` (400) for one that does not exist."""
+    states = frozenset(text.split(","))
+    unknown = sorted(states - set(SandboxState))
+    if unknown:
+        raise ApiError(400, f"state is {unknown[0]!r}: it must be running or paused")
+    return states
+
+
 def parse_metadata(text: str) -> dict[str, str]:
     """Undo the two encodings that are left: the SDK quotes each name and value, then encodes the pairs as a query."""
     return {unquote(name): unquote(value) for name, value in parse_qsl(text, keep_blank_values=True)}
 
 
 def select_page(sandboxes: Iterable[Sandbox], query: ListQuery) -> Page:
-    """Return the page that the query asks for. All living sandboxes of this server are running."""
+    """Return the page that the query asks for."""
     matching = [s for s in sandboxes if matches(s, query)]
     matching.sort(key=lambda s: s.sequence, reverse=not query.is_ascending)
     if query.after_sequence is not None:
@@ -78,8 +87,8 @@ def matches(sandbox: Sandbox, query: ListQuery) -> bool:
     """Whether a sandbox passes all filters."""
     metadata = sandbox.spec.metadata
     return (
-        "running" in query.states
+        sandbox.state in query.states
         and all(metadata.get(name) == value for name, value in query.metadata.items())
-        and (query.template is None or sandbox.spec.template == query.template)
+        and (query.template is None or query.template in (sandbox.spec.template.id, sandbox.spec.template.name))
         and (query.started_after is None or sandbox.started_at > query.started_after)
     )

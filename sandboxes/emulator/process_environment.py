@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sandboxes.emulator.paths import SandboxPaths
@@ -20,6 +20,11 @@ PROFILE = f"""\
 [ -z "${PATH_VARIABLE}" ] || export PATH="${PATH_VARIABLE}"
 """
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMMAND_PATH = f"{Path(sys.executable).parent}:{SYSTEM_PATH}"
+"""Where commands are found unless their creator says otherwise; `python` is the server's own."""
+
+PACKAGES = "usr/local/lib/python-packages"
+"""Where, below a sandbox's root, lies what pip installed while its template was built."""
 
 
 def prepare_home(paths: SandboxPaths) -> None:
@@ -29,19 +34,35 @@ def prepare_home(paths: SandboxPaths) -> None:
     (paths.home / ".profile").write_text(PROFILE)
 
 
-def build_environment(paths: SandboxPaths, *layers: Mapping[str, str]) -> dict[str, str]:
-    """Return a command's whole environment; later layers win, but none can remove the mark of its sandbox."""
+def prepare_other_home(paths: SandboxPaths) -> None:
+    """Make the home of a user who is not the default one, with the same profile, when he first needs it."""
+    if not paths.home.exists():
+        paths.home.mkdir(parents=True)
+        (paths.home / ".profile").write_text(PROFILE)
+
+
+def build_environment(
+    paths: SandboxPaths, *layers: Mapping[str, str], see: Callable[[Path], str] = str
+) -> dict[str, str]:
+    """Return a command's whole environment; later layers win, but none can remove the mark of its sandbox.
+
+    `see` tells where the command finds a real path of the sandbox's tree.
+    """
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}",
-        "HOME": str(paths.home),
-        "USER": "user",
-        "LOGNAME": "user",
-        "TMPDIR": str(paths.temporary),
+        "PATH": COMMAND_PATH,
+        "HOME": see(paths.home),
+        "USER": paths.user,
+        "LOGNAME": paths.user,
+        "TMPDIR": see(paths.temporary),
     }
     for layer in layers:
         environment.update(layer)
+    packages = paths.root / PACKAGES
+    if packages.is_dir():
+        environment["PATH"] = f"{see(packages / 'bin')}:{environment['PATH']}"
+        environment["PYTHONPATH"] = ":".join(filter(None, (see(packages), environment.get("PYTHONPATH", ""))))
     environment[PATH_VARIABLE] = environment["PATH"]
-    environment[ROOT_VARIABLE] = str(paths.root)
+    environment[ROOT_VARIABLE] = see(paths.root)
     return environment
 
 

@@ -87,6 +87,13 @@ class SendSignalRequest(msgspec.Struct, rename="camel"):
     signal: str = "SIGNAL_UNSPECIFIED"
 
 
+class UpdateRequest(msgspec.Struct, rename="camel"):
+    """Give a command's terminal another size."""
+
+    process: ProcessSelector
+    pty: Terminal | None = None
+
+
 class CloseStdinRequest(msgspec.Struct, rename="camel"):
     """Let a command's standard input end."""
 
@@ -122,6 +129,7 @@ class DataEvent(msgspec.Struct, rename="camel", omit_defaults=True):
 
     stdout: bytes | None = None
     stderr: bytes | None = None
+    pty: bytes | None = None
 
 
 class EndEvent(msgspec.Struct, rename="camel", omit_defaults=True):

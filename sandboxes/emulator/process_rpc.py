@@ -8,6 +8,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from sandboxes.emulator import connect
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.keepalive import read_keepalive_s
 from sandboxes.emulator.process_messages import (
     CloseStdinRequest,
     ConnectRequest,
@@ -21,12 +22,13 @@ from sandboxes.emulator.process_messages import (
     StartEvent,
     StartRequest,
     StreamInputRequest,
+    TerminalSize,
+    UpdateRequest,
 )
 from sandboxes.emulator.processes import Process
 from sandboxes.emulator.sandbox import Sandbox
+from sandboxes.emulator.users import read_basic_user
 
-KEEPALIVE_S = 90.0
-"""How often an idle stream shows that it lives, unless the client asks for less."""
 KEEPALIVE_FRAME = connect.frame_message(EventMessage(ProcessEvent(keepalive=Empty())))
 SIGNALS = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}
 FRAMES_JOINED_MAX = 64
@@ -35,10 +37,8 @@ FRAMES_JOINED_MAX = 64
 async def start(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Start a command and stream its events. The caller's deadline kills the command; its leaving does not."""
     message = await connect.read_single_frame(request, StartRequest)
-    if message.pty is not None:
-        raise RpcError("unimplemented", "pseudo-terminals are not supported by the embedded server: use commands")
     timeout_s = connect.read_timeout_s(request)
-    process = sandbox.processes.start(message)
+    process = await sandbox.processes.start(message, read_basic_user(request))
     frames = process.listeners.add()
     if timeout_s is not None:
         process.limit(timeout_s)
@@ -62,7 +62,7 @@ async def list_processes(request: web.BaseRequest, sandbox: Sandbox) -> web.Stre
 async def send_input(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Write to a command's standard input."""
     message = await connect.read_call(request, SendInputRequest)
-    await sandbox.processes.find_running(message.process).write_stdin(require_stdin_data(message.input))
+    await write_input(sandbox.processes.find_running(message.process), message.input)
     return connect.reply(Empty())
 
 
@@ -75,7 +75,7 @@ async def stream_input(request: web.BaseRequest, sandbox: Sandbox) -> web.Stream
         elif message.data is not None:
             if process is None:
                 raise RpcError("invalid_argument", "input came before its start: name the process first")
-            await process.write_stdin(require_stdin_data(message.data.input))
+            await write_input(process, message.data.input)
     response = await connect.open_stream(request)
     await response.write(connect.frame_message(Empty()) + connect.frame_end())
     return response
@@ -93,7 +93,16 @@ async def send_signal(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamR
 async def close_stdin(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Let a command's standard input end."""
     message = await connect.read_call(request, CloseStdinRequest)
-    sandbox.processes.find_running(message.process).close_stdin()
+    await sandbox.processes.find_running(message.process).close_stdin()
+    return connect.reply(Empty())
+
+
+async def update(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
+    """Give a command's terminal another size."""
+    message = await connect.read_call(request, UpdateRequest)
+    process = sandbox.processes.find_running(message.process)
+    if message.pty is not None:
+        process.resize(message.pty.size or TerminalSize())
     return connect.reply(Empty())
 
 
@@ -105,6 +114,7 @@ METHODS = {
     "StreamInput": stream_input,
     "SendSignal": send_signal,
     "CloseStdin": close_stdin,
+    "Update": update,
 }
 
 
@@ -153,14 +163,11 @@ async def receive_joined(frames: MemoryObjectReceiveStream[bytes]) -> bytes:
     return b"".join(joined)
 
 
-def read_keepalive_s(request: web.BaseRequest) -> float:
-    """Return how long an idle stream may be silent, as the client asks in `Keepalive-Ping-Interval`."""
-    text = request.headers.get("Keepalive-Ping-Interval", "")
-    return float(text) if text.isdecimal() and int(text) > 0 else KEEPALIVE_S
-
-
-def require_stdin_data(given: ProcessInput) -> bytes:
-    """Return the bytes for a pipe; there are no pseudo-terminals here."""
-    if given.stdin is None:
-        raise RpcError("invalid_argument", "the message holds no stdin: pseudo-terminals are not supported here")
-    return given.stdin
+async def write_input(process: Process, given: ProcessInput) -> None:
+    """Write to a command's pipe or terminal, whichever the message is for. Raises `RpcError`."""
+    if given.stdin is not None:
+        await process.write_stdin(given.stdin)
+    elif given.pty is not None:
+        await process.write_terminal(given.pty)
+    else:
+        raise RpcError("invalid_argument", "the message holds neither stdin nor pty: send one of them")

@@ -1,25 +1,22 @@
-"""One command of a sandbox: its pipes, its end, and who listens to it.
+"""One command of a sandbox: its streams, its end, and who listens to it.
 
 The semantics are envd's. Output that nobody listens to is dropped, never kept. A listener that reads slowly holds the
 command back, as a full pipe would. A listener that leaves does not end the command. The end is told only when the
-pipes are closed too, so a grandchild that holds one delays it. Signals go to the leader alone.
+pipes are closed too, so a grandchild that holds one delays it; but not after a kill, a SIGTERM or the deadline, which
+are told as soon as the leader is over. Signals go to the leader alone.
 """
 
 import asyncio
-import errno
 import os
 import signal
-import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 
 import anyio
 
 from sandboxes.emulator import connect
+from sandboxes.emulator.children import Child
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.listeners import Listeners
-from sandboxes.emulator.process_environment import death_signal_prefix
 from sandboxes.emulator.process_messages import (
     DataEvent,
     EndEvent,
@@ -27,28 +24,22 @@ from sandboxes.emulator.process_messages import (
     ProcessConfig,
     ProcessEvent,
     ProcessInfo,
+    TerminalSize,
 )
+from sandboxes.emulator.streams import OutputKind
+from sandboxes.emulator.terminals import TerminalStreams
 
 READ_BYTES_MAX = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandLine:
-    """Everything that is needed to start a command on this machine."""
-
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
-    directory: Path
-    has_stdin: bool
+"""As much as a pipe holds, so that one read empties it."""
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
 
 class Process:
     """A running or finished command."""
 
-    def __init__(self, command: CommandLine, *, config: ProcessConfig, tag: str | None) -> None:
-        self._popen = spawn(command)
-        self._handle = open_handle(self._popen)
-        self.pid = self._popen.pid
+    def __init__(self, child: Child, *, config: ProcessConfig, tag: str | None) -> None:
+        self._child = child
+        self.pid = child.pid
         self.info = ProcessInfo(config=config, pid=self.pid, tag=tag)
         self.end: EndEvent | None = None
         self.is_overdue = False
@@ -57,6 +48,9 @@ class Process:
         # A cancelled server first kills its commands; until then each one needs somebody to reap it.
         self._scope = anyio.CancelScope(shield=True)
         self._deadline: asyncio.TimerHandle | None = None
+        self._input = anyio.Lock()
+        self._is_told_to_end = False
+        self._is_last_read = False
 
     def limit(self, timeout_s: float) -> None:
         """Kill the command's leader when the time is over; its children live on, as at E2B."""
@@ -66,110 +60,124 @@ class Process:
         """Carry the output to the listeners until the command is over. Called once, as a task."""
         with self._scope:
             async with anyio.create_task_group() as pumps:
-                for name, pipe in (("stdout", self._popen.stdout), ("stderr", self._popen.stderr)):
-                    assert pipe is not None
-                    pumps.start_soon(self._pump, name, pipe.fileno())
-                await anyio.wait_readable(self._handle)
-                self._popen.wait()
+                outputs = self._child.pipes.outputs()
+                for kind, stream in outputs:
+                    pumps.start_soon(self._pump, kind, stream.fileno())
+                await self._child.wait()
+                if self._is_told_to_end:
+                    self._is_last_read = True
+                    for _kind, stream in outputs:
+                        anyio.notify_closing(stream.fileno())
         self._finish()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the leader. Raises `RpcError` (`not_found`) if it is over."""
-        if self._popen.poll() is not None:
+        if self._child.poll() is not None:
             raise RpcError("not_found", f"process {self.pid} has ended: list the running ones")
-        self._popen.send_signal(number)
+        self._is_told_to_end |= number in ENDING_SIGNALS
+        self._child.send_signal(number)
 
     async def write_stdin(self, data: bytes) -> None:
-        """Write to the command's input, waiting while its pipe is full."""
-        pipe = self._require_stdin()
-        left = memoryview(data)
-        while left:
-            await anyio.wait_writable(pipe)
-            try:
-                left = left[os.write(pipe, left) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                raise RpcError("failed_precondition", f"process {self.pid} has closed its input") from None
+        """Write to the command's input, waiting while its pipe is full. Raises `RpcError`."""
+        async with self._input:
+            await write_all(require_stdin(self._child), data, pid=self.pid)
 
-    def close_stdin(self) -> None:
-        """Let the command's input end."""
-        self._require_stdin()
-        assert self._popen.stdin is not None
-        self._popen.stdin.close()
+    async def write_terminal(self, data: bytes) -> None:
+        """Type on the command's terminal, waiting while it does not read. Raises `RpcError`."""
+        async with self._input:
+            await write_all(require_terminal(self._child).terminal.fileno(), data, pid=self.pid)
+
+    async def close_stdin(self) -> None:
+        """Let the command's input end. Raises `RpcError`."""
+        async with self._input:
+            require_stdin(self._child)
+            assert self._child.pipes.stdin is not None
+            self._child.pipes.stdin.close()
+
+    def resize(self, size: TerminalSize) -> None:
+        """Give the command's terminal another size, of which the kernel tells its programs. Raises `RpcError`."""
+        require_terminal(self._child).resize(size)
 
     def abandon(self) -> None:
         """Stop waiting for pipes that a process we could not kill still holds."""
         self._scope.cancel()
 
-    def _require_stdin(self) -> int:
-        if self._popen.stdin is None or self._popen.stdin.closed:
-            raise RpcError("failed_precondition", f"process {self.pid} has no input: start it with stdin=True")
-        return self._popen.stdin.fileno()
-
-    async def _pump(self, name: str, pipe: int) -> None:
-        while True:
-            await anyio.wait_readable(pipe)
+    async def _pump(self, kind: OutputKind, stream: int) -> None:
+        is_last = False
+        while not is_last:
+            is_last = self._is_last_read
+            if not is_last:
+                with suppress(anyio.ClosedResourceError):  # somebody says that it is time for the last read
+                    await anyio.wait_readable(stream)
             try:
-                data = os.read(pipe, READ_BYTES_MAX)
+                data = os.read(stream, READ_BYTES_MAX)
             except BlockingIOError:
                 continue
+            except OSError:
+                return  # a terminal that no process has open any more
             if not data:
                 return
-            if not self.listeners:
-                continue
-            event = DataEvent(stdout=data) if name == "stdout" else DataEvent(stderr=data)
-            await self.listeners.tell(connect.frame_message(EventMessage(ProcessEvent(data=event))))
+            if self.listeners:
+                await self.listeners.tell(
+                    connect.frame_message(EventMessage(ProcessEvent(data=make_event(kind, data))))
+                )
 
     def _expire(self) -> None:
-        if self._popen.poll() is None:
+        if self._child.poll() is None:
             self.is_overdue = True
-            self._popen.kill()
+            self.signal(signal.SIGKILL)
 
     def _finish(self) -> None:
-        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
-            if pipe is not None:
-                pipe.close()
-        os.close(self._handle)
+        for stream in self._child.pipes.inputs():
+            anyio.notify_closing(stream.fileno())  # nobody may wait for a descriptor that is closed
+        self._child.close()
         if self._deadline is not None:
             self._deadline.cancel()
-        code = self._popen.poll()
+        code = self._child.poll()
         self.end = describe_end(-signal.SIGKILL if code is None else code)
         self.listeners.close()
         self.finished.set()
 
 
-def spawn(command: CommandLine) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own, with pipes that do not block."""
+async def write_all(stream: int, data: bytes, *, pid: int) -> None:
+    """Write to a command, waiting while it does not read. Raises `RpcError` if it never will."""
+    left = memoryview(data)
     try:
-        popen = subprocess.Popen(
-            [*death_signal_prefix(), *command.arguments],
-            stdin=subprocess.PIPE if command.has_stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=command.directory,
-            env=dict(command.environment),
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise RpcError("resource_exhausted", f"no process could be started: {error.strerror}") from error
-        raise RpcError("invalid_argument", f"the command could not be started: {error}") from error
-    for pipe in (popen.stdin, popen.stdout, popen.stderr):
-        if pipe is not None:
-            os.set_blocking(pipe.fileno(), False)
-    return popen
+        while left:
+            await anyio.wait_writable(stream)
+            with suppress(BlockingIOError):
+                left = left[os.write(stream, left) :]
+    except (OSError, anyio.ClosedResourceError):
+        raise RpcError("failed_precondition", f"process {pid} has closed its input") from None
 
 
-def open_handle(popen: subprocess.Popen[bytes]) -> int:
-    """Return a descriptor that becomes readable at a child's end; asyncio would take a thread for each child."""
-    try:
-        return os.pidfd_open(popen.pid)
-    except OSError as error:
-        popen.kill()
-        popen.communicate()
-        raise RpcError("resource_exhausted", f"no process could be followed: {error.strerror}") from error
+def require_stdin(child: Child) -> int:
+    """Return the descriptor of a command's input. Raises `RpcError` if it has none, or none any more."""
+    if isinstance(child.pipes, TerminalStreams):
+        raise RpcError("failed_precondition", f"process {child.pid} has a terminal: send pty input, Ctrl-D to end it")
+    if child.pipes.stdin is None or child.pipes.stdin.closed:
+        raise RpcError("failed_precondition", f"process {child.pid} has no input: start it with stdin=True")
+    return child.pipes.stdin.fileno()
+
+
+def require_terminal(child: Child) -> TerminalStreams:
+    """Return a command's terminal. Raises `RpcError` if it has none, or none any more."""
+    if not isinstance(child.pipes, TerminalStreams):
+        raise RpcError("failed_precondition", f"process {child.pid} has no terminal: start it with pty, or send stdin")
+    if child.pipes.terminal.closed:
+        raise RpcError("not_found", f"process {child.pid} has ended: list the running ones")
+    return child.pipes
+
+
+def make_event(kind: OutputKind, data: bytes) -> DataEvent:
+    """Return a piece of output as a message."""
+    match kind:
+        case OutputKind.STDOUT:
+            return DataEvent(stdout=data)
+        case OutputKind.STDERR:
+            return DataEvent(stderr=data)
+        case OutputKind.TERMINAL:
+            return DataEvent(pty=data)
 
 
 def describe_end(code: int) -> EndEvent:

@@ -3,10 +3,13 @@
 Bodies stream in both directions. A request goes to the sandbox's own loopback address and nowhere else.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import functools
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import aiohttp
 from aiohttp import hdrs, web
+from aiohttp.connector import AddrInfoType
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -16,6 +19,8 @@ from sandboxes.emulator.ids import tokens_match
 from sandboxes.emulator.sandbox import Sandbox
 
 TRAFFIC_TOKEN_HEADER = "e2b-traffic-access-token"  # noqa: S105 - a header's name, no secret
+PORT_PLACEHOLDER = "${PORT}"
+"""Stands in a host mask for the port that is asked for."""
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -34,17 +39,21 @@ HOP_BY_HOP = frozenset(
 class PortProxy:
     """Forwards requests to programs in sandboxes."""
 
-    def __init__(self) -> None:
+    def __init__(self, find_by_address: Callable[[str], Sandbox | None]) -> None:
+        """`find_by_address` finds a living sandbox by its loopback address."""
         # One connection for each request: dialling loopback takes 0.1 ms, and an idle connection that the program
         # closes just now would lose a request that cannot be repeated.
+        factory = functools.partial(make_socket, find_by_address=find_by_address)
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            connector=aiohttp.TCPConnector(
+                limit=0, force_close=True, ssl=False, socket_factory=factory
+            ),  # who serves TLS there signs himself
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
-        self._websockets = websocket_proxy.open_session()
+        self._websockets = websocket_proxy.open_session(factory)
 
     async def close(self) -> None:
         """Close all connections to sandboxes."""
@@ -54,8 +63,10 @@ class PortProxy:
     async def forward(self, request: web.BaseRequest, sandbox: Sandbox, *, port: int) -> web.StreamResponse:
         """Carry a request to a port and its answer back. Raises `ProxyError`."""
         require_traffic_token(request, sandbox)
-        target = locate_target(request, sandbox.address, port=port)
+        target = locate_target(request, sandbox, port=port)
         headers = end_to_end_headers(request.headers, without=(TRAFFIC_TOKEN_HEADER,))
+        if sandbox.spec.network.mask_request_host:
+            headers[hdrs.HOST] = sandbox.spec.network.mask_request_host.replace(PORT_PLACEHOLDER, str(port))
         try:
             if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
                 return await websocket_proxy.forward(request, self._websockets, target=target, headers=headers)
@@ -91,6 +102,16 @@ class PortProxy:
             return response
 
 
+def make_socket(address: AddrInfoType, *, find_by_address: Callable[[str], Sandbox | None]) -> socket.socket:
+    """Return a socket for a connection to a sandbox, made inside if it has a network of its own. Raises `OSError`."""
+    family, kind, protocol, _name, target = address
+    sandbox = find_by_address(str(target[0]))
+    inner = None if sandbox is None else sandbox.processes.launcher.open_socket(family)
+    made = inner or socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    return made
+
+
 def require_traffic_token(request: web.BaseRequest, sandbox: Sandbox) -> None:
     """Raise `ProxyError` (403) unless the sandbox is public or the request holds its token."""
     if sandbox.traffic_token is None:
@@ -104,9 +125,10 @@ def require_traffic_token(request: web.BaseRequest, sandbox: Sandbox) -> None:
         raise ProxyError(403, f"{secured} Provided token is invalid.", sandbox_id=sandbox.id)
 
 
-def locate_target(request: web.BaseRequest, address: str, *, port: int) -> URL:
+def locate_target(request: web.BaseRequest, sandbox: Sandbox, *, port: int) -> URL:
     """Return where a request goes; path and query stay as the client wrote them."""
-    return URL(f"http://{address}:{port}{request.raw_path}", encoded=True)
+    scheme = "https" if port in (sandbox.spec.network.https_ports or ()) else "http"
+    return URL(f"{scheme}://{sandbox.address}:{port}{request.raw_path}", encoded=True)
 
 
 def end_to_end_headers(headers: Mapping[str, str], *, without: tuple[str, ...] = ()) -> CIMultiDict[str]:

@@ -6,30 +6,44 @@
 After the block nothing is left: no process, no directory, no connection.
 """
 
-import contextlib
+import logging
 import os
 import shutil
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Unpack
 
 import anyio
 from aiohttp import web
+from anyio.abc import TaskGroup
 
-from sandboxes.emulator.control_plane import ControlPlane
+from sandboxes.emulator.control_parts import ControlParts, ControlSettings, open_control_parts
 from sandboxes.emulator.data_dir import make_data_dir
 from sandboxes.emulator.dispatch import Dispatcher
 from sandboxes.emulator.errors import EmulatorError
+from sandboxes.emulator.fault_injection import Answer, open_fault_injection
+from sandboxes.emulator.faults import FaultPlan
+from sandboxes.emulator.interpreter import CodeInterpreter, KernelSockets
+from sandboxes.emulator.isolation.enclosures import EnclosureFailed, EnclosureMaker
+from sandboxes.emulator.isolation.machine import open_enclosures
 from sandboxes.emulator.proxy import PortProxy
-from sandboxes.emulator.registry import SandboxRegistry
-from sandboxes.emulator.sandbox_factory import SandboxFactory
+from sandboxes.emulator.server_options import Isolation, ServerOptions, ServerSettings
+from sandboxes.emulator.template_catalog import TEMPLATES
+from sandboxes.emulator.warm_start import WarmProcess
 from sandboxes.emulator.watchdog import Watchdog
+from sandboxes.emulator.webhooks import is_loopback
+
+log = logging.getLogger(__name__)
+
+ExitReason = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
 SHUTDOWN_TIMEOUT_S = 0.2
 """How long the last requests may take at the end; those of sandboxes are cut before."""
 BACKLOG = 1024
 """A swarm connects all at once."""
-SANDBOXES_MAX_DEFAULT = 1000
 
 
 class EmulatorServer:
@@ -38,72 +52,131 @@ class EmulatorServer:
     def __init__(
         self,
         api_key: str,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        data_dir: Path | None = None,
-        sandboxes_max: int = SANDBOXES_MAX_DEFAULT,
+        **options: Unpack[ServerOptions],
     ) -> None:
-        """Remember the settings; nothing starts before the `async with`.
+        """Remember the settings, which `server_options.py` explains; nothing starts before the `async with`.
 
-        `port` 0 takes a free one. Without a `data_dir` the server makes one and removes it at its end.
-        Raises `EmulatorError` for an empty key: it would let everybody in.
+        Raises `EmulatorError` for an empty key, which would let everybody in, and for an unknown template.
         """
+        settings = ServerSettings(**options)
         if not api_key:
             raise EmulatorError("the API key is empty: give the server one, and its clients the same")
+        unknown = sorted(settings.warm_modules.keys() - TEMPLATES)
+        if unknown:
+            raise EmulatorError(
+                f"no such template to keep warm: {unknown[0]!r}; there are {', '.join(sorted(TEMPLATES))}"
+            )
         self.api_key = api_key
         self.url = ""
-        self._host = host
-        self._port = port
-        self._data_dir = data_dir
-        self._sandboxes_max = sandboxes_max
-        self._exits = contextlib.AsyncExitStack()
+        self.faults = FaultPlan(settings.fault_seed)
+        self._settings = settings
+        self._report_network: Callable[[], dict[str, list[str]]] = dict
 
     async def __aenter__(self) -> "EmulatorServer":
         require_linux()
-        async with contextlib.AsyncExitStack() as exits:
-            listener = exits.enter_context(open_listener(self._host, self._port))
-            data_dir = self._enter_data_dir(exits)
-            exits.enter_context(Watchdog(data_dir, removes_data_dir=self._data_dir is None))
-            tasks = await exits.enter_async_context(anyio.create_task_group())
-            factory = SandboxFactory(data_dir, tasks=tasks)
-            registry = SandboxRegistry(factory, sandboxes_max=self._sandboxes_max, tasks=tasks)
-            proxy = PortProxy()
-            exits.push_async_callback(run_to_end, proxy.close)
-            control_plane = ControlPlane(registry, api_key=self.api_key)
-            dispatcher = Dispatcher(registry, control_plane=control_plane, proxy=proxy)
-            await self._listen(dispatcher, exits, listener=listener)
-            exits.push_async_callback(run_to_end, registry.kill_all)
-            self._exits = exits.pop_all()
+        self._block = self._serve()
+        await self._block.__aenter__()
         return self
 
-    async def __aexit__(self, *_reason: object) -> None:
-        await self._exits.aclose()
+    async def __aexit__(self, *reason: *ExitReason) -> bool | None:
+        return await self._block.__aexit__(*reason)
 
-    def _enter_data_dir(self, exits: contextlib.AsyncExitStack) -> Path:
-        if self._data_dir is None:
-            data_dir = make_data_dir()
-            exits.callback(shutil.rmtree, data_dir, ignore_errors=True)
-        else:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
-            data_dir = self._data_dir.resolve()
-        return data_dir
+    def report_unenforced_network(self) -> dict[str, list[str]]:
+        """Return for each living sandbox its network settings that are stored, but not enforced on this machine."""
+        return self._report_network()
 
-    async def _listen(
-        self, dispatcher: Dispatcher, exits: contextlib.AsyncExitStack, *, listener: socket.socket
-    ) -> None:
-        server = web.Server(
-            dispatcher.handle,
-            handler_cancellation=True,  # a client that hangs up ends its stream at once
-            access_log=None,
-            auto_decompress=False,  # the proxy passes bodies on as they are
+    async def reset(self) -> None:
+        """Kill all sandboxes, take all faults away, and forget creations and their keys; templates stay."""
+        self.faults.clear()
+        async with anyio.create_task_group() as kills:
+            for sandbox in self._parts.registry.list_living():
+                kills.start_soon(self._parts.lifecycle.kill, sandbox)
+        self._parts.registry.creations.refill()
+        self._parts.forget_answers()
+
+    def _control_settings(self) -> ControlSettings:
+        return ControlSettings(
+            api_key=self.api_key,
+            sandboxes_max=self._settings.sandboxes_max,
+            tier=self._settings.tier,
+            faults=self.faults,
+            is_network_strict=self._settings.strict_network,
+            reaches_beyond_loopback=not is_loopback(self._settings.address[0]),
         )
-        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
-        exits.push_async_callback(run_to_end, runner.cleanup)
+
+    @asynccontextmanager
+    async def _serve(self) -> AsyncIterator[None]:
+        """Serve while the context is open.
+
+        The task groups are nested blocks and not parts of an exit stack: a stack rewrites the context of a
+        cancellation that several groups pass on, into a circle that anyio then follows for ever.
+        """
+        with ExitStack() as things:
+            listener = things.enter_context(open_listener(*self._settings.address))
+            data_dir = enter_data_dir(self._settings.data_dir, things)
+            things.enter_context(Watchdog(data_dir, removes_data_dir=self._settings.data_dir is None))
+            kernel_sockets = things.enter_context(KernelSockets())
+            async with anyio.create_task_group() as tasks:
+                with ExitStack() as helpers:
+                    enclosures = await enter_enclosures(data_dir, helpers, isolation=self._settings.isolation)
+                    modules = self._settings.warm_modules
+                    warm = {name: start_warm(module, helpers, tasks=tasks) for name, module in modules.items()}
+                    settings = self._control_settings()
+                    async with (
+                        open_control_parts(data_dir, settings, tasks=tasks, warm=warm, enclosures=enclosures) as parts,
+                        self._answering(parts, kernel_sockets, tasks=tasks) as answer,
+                        listening(answer, listener, before_end=parts.lifecycle.kill_all) as url,
+                    ):
+                        self.url = url
+                        yield
+
+    @asynccontextmanager
+    async def _answering(
+        self, parts: ControlParts, kernel_sockets: KernelSockets, *, tasks: TaskGroup
+    ) -> AsyncIterator[Answer]:
+        """Put together what answers a request."""
+        self._report_network, self._parts = parts.policy.report, parts
+        proxy = PortProxy(parts.registry.find_by_address)
+        dispatcher = Dispatcher(parts, interpreter=CodeInterpreter(kernel_sockets, tasks=tasks), proxy=proxy)
+        try:
+            async with open_fault_injection(dispatcher.handle, self.faults, parts=parts) as entrance:
+                yield entrance.handle
+        finally:
+            await run_to_end(proxy.close)
+
+
+@asynccontextmanager
+async def listening(
+    answer: Answer, listener: socket.socket, *, before_end: Callable[[], Awaitable[None]]
+) -> AsyncIterator[str]:
+    """Let `answer` have the requests that come, and yield the server's URL; at the end, `before_end` comes first."""
+    server = web.Server(
+        answer,
+        handler_cancellation=True,  # a client that hangs up ends its stream at once
+        access_log=None,
+        auto_decompress=False,  # the proxy passes bodies on as they are
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    try:
         await runner.setup()
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         host, port = listener.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        try:
+            yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        finally:
+            await run_to_end(before_end)
+    finally:
+        await run_to_end(runner.cleanup)
+
+
+def enter_data_dir(wanted: Path | None, exits: ExitStack) -> Path:
+    """Return the directory for sandboxes' files; one that the server makes itself it removes again."""
+    if wanted is None:
+        data_dir = make_data_dir()
+        exits.callback(shutil.rmtree, data_dir, ignore_errors=True)
+        return data_dir
+    wanted.mkdir(parents=True, exist_ok=True)
+    return wanted.resolve()
 
 
 def open_listener(host: str, port: int) -> socket.socket:
@@ -113,6 +186,27 @@ def open_listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror}; name another port") from error
+
+
+def start_warm(module: str, exits: ExitStack, *, tasks: TaskGroup) -> WarmProcess:
+    """Keep a module imported until the server ends; commands wait until it is ready. Raises `OSError`."""
+    warm = WarmProcess(module)
+    exits.callback(warm.stop)
+    tasks.start_soon(warm.follow)
+    return warm
+
+
+async def enter_enclosures(data_dir: Path, exits: ExitStack, *, isolation: Isolation) -> EnclosureMaker | None:
+    """Return what makes sandboxes' namespaces until the server ends, `None` where none are wanted or possible."""
+    if isolation == "off":
+        return None
+    try:
+        enclosures = await open_enclosures(data_dir)
+    except EnclosureFailed as failure:
+        log.warning("commands run without isolation: %s", failure)
+        return None
+    exits.callback(enclosures.stop)
+    return enclosures
 
 
 async def run_to_end(operation: Callable[[], Awaitable[None]]) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import aiohttp
 import anyio
 from aiohttp import WSMsgType, web
+from aiohttp.connector import SocketFactoryType
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -42,10 +43,10 @@ class UpgradeRefusedError(Exception):
         self.body = body
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(socket_factory: SocketFactoryType) -> aiohttp.ClientSession:
     """Return the client whose handshakes fail with the program's own words."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=socket_factory, ssl=False),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         raise_for_status=raise_refusal,

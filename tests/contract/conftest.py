@@ -1,16 +1,20 @@
 """A fresh embedded server for each test, the real SDK bound to it, and a way to wait for facts instead of sleeping."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import pytest
 from e2b import E2B
+from e2b_code_interpreter import AsyncSandbox as InterpreterSandbox
 
 from sandboxes.emulator import EmulatorServer
 
 API_KEY = "key-of-this-test-run"
 PATIENCE_S = 5.0
+ISOLATION = "auto" if os.environ.get("E2B_TEST_ISOLATION") == "auto" else "off"
+"""The whole suite holds for isolated sandboxes too: `E2B_TEST_ISOLATION=auto`."""
 
 
 @pytest.fixture
@@ -20,7 +24,7 @@ def anyio_backend():
 
 @pytest.fixture
 async def emulator(anyio_backend):
-    async with EmulatorServer(API_KEY) as server:
+    async with EmulatorServer(API_KEY, isolation=ISOLATION) as server:
         yield server
 
 
@@ -71,3 +75,19 @@ def is_alive():
         return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
     return look
+
+
+@pytest.fixture
+def open_interpreter(emulator):
+    """Return a function that makes a sandbox with a code interpreter."""
+
+    async def make(**wishes) -> InterpreterSandbox:
+        server = {"api_key": API_KEY, "api_url": emulator.url, "sandbox_url": emulator.url}
+        return await InterpreterSandbox.create(timeout=60, retries=0, **server, **wishes)
+
+    return make
+
+
+@pytest.fixture
+async def interpreter(open_interpreter):
+    return await open_interpreter()

@@ -161,19 +161,6 @@ async def test_more_sandboxes_than_allowed_are_a_rate_limit(connect_to):
         assert await (await client.AsyncSandbox.create()).is_running()
 
 
-async def test_what_is_not_implemented_says_so(sandbox):
-    with pytest.raises(SandboxException, match=r"POST /sandboxes/\w+/pause is not implemented") as refusal:
-        await sandbox.pause()
-    assert refusal.value.status_code == 501
-
-
-async def test_wishes_that_cannot_be_kept_are_refused(client):
-    with pytest.raises(SandboxException, match=r"cannot keep allow_internet_access=false"):
-        await client.AsyncSandbox.create(allow_internet_access=False)
-    with pytest.raises(SandboxException, match=r"cannot keep network\.allow_out"):
-        await client.AsyncSandbox.create(network={"allow_out": ["1.1.1.1"]})
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -93,8 +93,8 @@ async def test_stopped_server_leaves_no_process_and_no_directory(connect_to, eve
 
 async def test_stopped_server_keeps_a_directory_that_it_was_given(connect_to, tmp_path):
     async with EmulatorServer("k", data_dir=tmp_path / "data") as server:
-        await connect_to(server.url, "k").AsyncSandbox.create()
-        assert len(list((tmp_path / "data").iterdir())) == 1
+        sandbox = await connect_to(server.url, "k").AsyncSandbox.create()
+        assert (tmp_path / "data" / sandbox.sandbox_id).is_dir()
     assert list((tmp_path / "data").iterdir()) == []
 
 

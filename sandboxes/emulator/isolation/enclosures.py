@@ -1,0 +1,226 @@
+"""A sandbox's namespaces as the server holds them: made at its first command, gone with its last breath.
+
+`EnclosureMaker` is the server's side of the program in `namespace_init.py`; an `Enclosure` is one process 1 it made. A
+sandbox that runs no command has none, and costs nothing.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from sandboxes.emulator.children import SHORTAGES, CommandLine, close_theirs, open_streams
+from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.isolation import namespace_init
+from sandboxes.emulator.isolation.namespace_init import EnclosurePlan, Job
+from sandboxes.emulator.warm_start import ENDED_UNSEEN, ForkedChild
+
+ANSWER_DEADLINE_S = 1.0
+"""How long the server stands still for one start at most; usual is 2 ms."""
+OPEN_DEADLINE_S = 5.0
+ANSWER_BYTES_MAX = 64 * 1024
+HIDING = ("/tmp", "/home")
+"""What a sandbox has of its own, so that what the machine has there is not seen."""
+
+
+class EnclosureFailed(Exception):
+    """No namespaces could be made; the message says which, and what the system said."""
+
+
+class Answer(msgspec.Struct):
+    """What the program answers."""
+
+    pid: int = 0
+    error: str | None = None
+    number: int = 0
+
+
+class Enclosure:
+    """The namespaces of one sandbox, with their process 1."""
+
+    def __init__(self, handle: int, *, control: socket.socket, reports: socket.socket) -> None:
+        self._handle = handle
+        self._control = control
+        self._reports = reports
+        self._children: dict[int, ForkedChild] = {}
+        self.pid = read_handle_pid(handle)
+        """Of process 1, as this machine counts."""
+        self.over = anyio.Event()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether process 1 runs."""
+        return not self.over.is_set() and not select.select([self._handle], (), (), 0)[0]
+
+    def start(self, command: CommandLine) -> ForkedChild:
+        """Start a command in here. Raises `RpcError`."""
+        streams, theirs = open_streams(command)
+        job = Job(
+            list(command.arguments), dict(command.environment), str(command.directory), command.terminal is not None
+        )
+        page = os.memfd_create("job", os.MFD_CLOEXEC)
+        try:
+            write_whole(page, json.dumps(job._asdict()).encode())
+            inner_pid, handle = self._ask(b"start", [page, *theirs])
+        except OSError as error:
+            streams.close()
+            if error.errno in SHORTAGES:
+                raise RpcError("resource_exhausted", f"no process could be started: {error.strerror}") from error
+            raise RpcError("invalid_argument", f"the command could not be started: {error}") from error
+        finally:
+            close_theirs([page, *theirs])
+        child = ForkedChild(read_handle_pid(handle), handle=handle, pipes=streams)
+        with suppress(OSError):  # process 1 may be gone by now
+            self._control.send(b".")
+        self._children[inner_pid] = child
+        return child
+
+    def open_socket(self, family: int) -> socket.socket:
+        """Return a new socket that connects as if from in here. Raises `OSError`."""
+        _pid, number = self._ask(b"socket6" if family == socket.AF_INET6 else b"socket", ())
+        return socket.socket(fileno=number)
+
+    def kill(self) -> None:
+        """Kill process 1, and with it everything in here."""
+        if not self.over.is_set():  # afterwards the handle is closed, and its number may be another's
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+    async def follow(self) -> None:
+        """Take in reports until process 1 ends. Called once, as a task."""
+        with anyio.CancelScope(shield=True):
+            while report := await self._receive():
+                for pid, code in msgspec.json.decode(report, type=list[tuple[int, int]]):
+                    child = self._children.pop(pid, None)  # what a command left behind is not known here
+                    if child is not None:
+                        child.report(code)
+            await anyio.wait_readable(self._handle)
+        for child in self._children.values():
+            child.report(ENDED_UNSEEN)
+        self._reports.close()
+        self._control.close()
+        self.over.set()
+        os.close(self._handle)
+
+    def _ask(self, word: bytes, handles: Collection[int]) -> tuple[int, int]:
+        """Ask for something that comes with a handle. Raises `OSError`."""
+        socket.send_fds(self._control, [word], list(handles))
+        data, given, _, _ = socket.recv_fds(self._control, ANSWER_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            raise OSError(0, "the sandbox's process 1 is gone")
+        reply = msgspec.json.decode(data, type=Answer)
+        if not given:
+            raise OSError(reply.number, reply.error or "unknown")
+        return reply.pid, given[0]
+
+    async def _receive(self) -> bytes:
+        try:
+            await anyio.wait_readable(self._reports)
+            return self._reports.recv(ANSWER_BYTES_MAX)
+        except ConnectionResetError:
+            return b""
+
+
+class EnclosureMaker:
+    """Makes enclosures, for as long as the server lives."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Start the program. Raises `EnclosureFailed`."""
+        self.cuts_network = False
+        """Whether network namespaces have been found to work."""
+        self._kept = find_kept_directories()
+        self._hidden = "" if is_below(data_dir, HIDING) else str(data_dir)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(OPEN_DEADLINE_S)
+        with theirs:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-I", "-S", namespace_init.__file__, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={},
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        try:
+            require_success(self._control.recv(ANSWER_BYTES_MAX))
+        except (OSError, EnclosureFailed) as error:
+            self.stop()
+            raise EnclosureFailed(str(error)) from error
+
+    async def make(self, root: Path, *, has_network: bool) -> Enclosure:
+        """Make the namespaces of a sandbox, which its `follow` serves. Raises `EnclosureFailed`."""
+        control, their_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reports, their_reports = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        plan = EnclosurePlan(str(root), self._kept, self._hidden, has_network)
+        control.settimeout(ANSWER_DEADLINE_S)
+        reports.setblocking(False)
+        handles: list[int] = []
+        try:
+            with their_control, their_reports:
+                request = json.dumps(plan._asdict()).encode()
+                socket.send_fds(self._control, [request], [their_control.fileno(), their_reports.fileno()])
+            with anyio.fail_after(OPEN_DEADLINE_S):
+                await anyio.wait_readable(control)
+                data, handles, _, _ = socket.recv_fds(control, ANSWER_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+                require_success(data)
+                await anyio.wait_readable(reports)
+            if reports.recv(ANSWER_BYTES_MAX) != namespace_init.READY:
+                require_success(control.recv(ANSWER_BYTES_MAX))
+            return Enclosure(handles[0], control=control, reports=reports)
+        except (OSError, TimeoutError, EnclosureFailed) as error:
+            for handle in handles:
+                os.close(handle)
+            control.close()
+            reports.close()  # process 1, if there is one, sees it and ends
+            raise EnclosureFailed(str(error) or "it took too long") from error
+
+    def stop(self) -> None:
+        """Kill the program, and with it every enclosure that is left."""
+        self._popen.kill()
+        self._popen.wait()
+        self._control.close()
+
+
+def require_success(data: bytes) -> None:
+    """Raise `EnclosureFailed` for a message that says so, or for none."""
+    reply = msgspec.json.decode(data, type=Answer) if data else Answer(error="its process ended without a word")
+    if reply.error is not None:
+        raise EnclosureFailed(reply.error)
+
+
+def read_handle_pid(handle: int) -> int:
+    """Return the number of a process, as this process counts, by its handle; -1 if it is gone."""
+    text = Path(f"/proc/self/fdinfo/{handle}").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pid:"))
+
+
+def write_whole(file: int, data: bytes) -> None:
+    """Write all of it."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
+
+
+def is_below(path: Path, places: Collection[str]) -> bool:
+    """Whether a path is in one of these directories."""
+    return any(path.is_relative_to(place) for place in places)
+
+
+def find_kept_directories() -> list[str]:
+    """Return where Python is below `/home`, which a sandbox hides. Raises `EnclosureFailed` for `/tmp`."""
+    places = {Path(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place}
+    used = sorted({form for place in places for form in (place, place.resolve()) if form.is_dir()})
+    hidden = [place for place in used if is_below(place, ("/tmp",)) and str(place) in (sys.prefix, sys.base_prefix)]
+    if hidden:
+        raise EnclosureFailed(f"the server's Python is in {hidden[0]}, and sandboxes hide /tmp")
+    below = [place for place in used if is_below(place, ("/home",))]
+    return [str(place) for place in below if not any(place != other and place.is_relative_to(other) for other in below)]

@@ -1,0 +1,287 @@
+"""The process that is number 1 in a sandbox's namespaces, and the one that makes such processes.
+
+The server runs this file as a program (see `enclosures.py`). It uses only the standard library, one thread and no event
+loop, because only such a process can be forked safely. It serves two kinds of requests, each on a socket of its own:
+
+- The maker forks a child for each sandbox, which takes new namespaces and mounts the sandbox's own `/home` and `/tmp`.
+- That child's child is process 1 in there: it starts commands with the streams it is sent, tells the server each one's
+  number and handle, and reports their ends. With it everything in the sandbox dies, by the kernel's rule; and it dies
+  with the server, whose sockets it watches, and with the maker (PR_SET_PDEATHSIG), also while it stands still.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+HOME_PARENT = "/home"
+ROOT_SEEN = "/home/.sandbox"
+"""Where commands find the whole tree of their sandbox; `paths.py` knows it too."""
+REQUEST_BYTES_MAX = 64 * 1024
+REPORTED_AT_ONCE_MAX = 64
+READY = b"[]"
+
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class EnclosurePlan(NamedTuple):
+    """What a sandbox's namespaces are to be."""
+
+    root: str
+    """The directory with its tree."""
+    kept: Sequence[str]
+    """Directories below `/home` that stay visible: where the server's Python is."""
+    hidden: str
+    """The directory of all sandboxes' trees, which none of them is to see; empty if `/tmp` or `/home` hides it."""
+    has_network: bool
+    """Whether it shares the machine's network; else it has a loopback of its own and nothing more."""
+
+
+class Job(NamedTuple):
+    """A command to start."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    directory: str
+    has_terminal: bool
+
+
+def main() -> None:
+    """Serve the server's requests for enclosures until it is gone."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps for us
+    try:
+        take_rights()
+        control.send(b"{}")
+    except OSError as error:
+        control.send(json.dumps({"error": str(error)}).encode())
+        return
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    while True:
+        data, sockets, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 2, socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            return
+        plan = EnclosurePlan(**json.loads(data))
+        connections = [socket.socket(fileno=number) for number in sockets]
+        fork_maker(plan, connections, control=control)
+        for connection in connections:
+            connection.close()
+
+
+def fork_maker(plan: EnclosurePlan, connections: Sequence[socket.socket], *, control: socket.socket) -> None:
+    """Let a child make the namespaces, and tell process 1 when it is an orphan and this process its parent.
+
+    Before that moment, PR_SET_PDEATHSIG would kill it when the child ends.
+    """
+    waiting, orphaned = os.pipe2(os.O_CLOEXEC)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+        control.close()
+        os.close(orphaned)
+        make_enclosure(plan, connections, waiting=waiting)
+    with suppress(ProcessLookupError):  # it has ended already
+        handle = os.pidfd_open(pid)
+        select.select([handle], (), ())
+        os.close(handle)
+    os.close(orphaned)
+    os.close(waiting)
+
+
+def take_rights() -> None:
+    """Become able to make namespaces: as root by right, as anybody else in a user namespace. Raises `OSError`."""
+    if os.geteuid() == 0:
+        return
+    user, group = os.geteuid(), os.getegid()
+    check(LIBC.unshare(CLONE_NEWUSER), "a user namespace")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def make_enclosure(plan: EnclosurePlan, connections: Sequence[socket.socket], *, waiting: int) -> NoReturn:
+    """Take namespaces, mount what is the sandbox's own, and leave a child behind that is number 1 there."""
+    control, reports = connections
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID | (0 if plan.has_network else CLONE_NEWNET)), "namespaces")
+        mount_own(plan)
+        child = os.fork()
+        if child == 0:
+            os.read(waiting, 1)
+            os.close(waiting)
+            serve_enclosure(plan, control, reports=reports)
+        handle = os.pidfd_open(child)
+        socket.send_fds(control, [b"{}"], [handle])
+    except OSError as error:
+        control.send(json.dumps({"error": str(error)}).encode())
+    os._exit(0)
+
+
+def mount_own(plan: EnclosurePlan) -> None:
+    """Put the sandbox's directories in the place of the machine's, for this namespace alone. Raises `OSError`."""
+    root = os.open(plan.root, os.O_PATH | os.O_CLOEXEC)
+    kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in plan.kept]
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("tmpfs", HOME_PARENT, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=64k")
+    places = [(ROOT_SEEN, f"/proc/self/fd/{root}"), ("/home/user", f"/proc/self/fd/{root}/home/user")]
+    places += [(path, f"/proc/self/fd/{handle}") for path, handle in kept]
+    for place, source in places:
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - pathlib's takes longer, and this is done for each sandbox
+        mount(source, place, flags=MS_BIND | MS_REC)
+    mount(f"/proc/self/fd/{root}/tmp", "/tmp", flags=MS_BIND | MS_REC)
+    if plan.hidden:
+        mount("tmpfs", plan.hidden, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=4k")
+    for handle in (root, *(handle for _path, handle in kept)):
+        os.close(handle)
+
+
+def serve_enclosure(plan: EnclosurePlan, control: socket.socket, *, reports: socket.socket) -> NoReturn:
+    """Be number 1: start commands, reap them and what they leave behind, until the server is gone."""
+    try:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.setsid()
+        os.chdir("/")
+        mount("proc", "/proc", kind="proc", flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        if not plan.has_network:
+            raise_loopback()
+        wakeup, waker = socket.socketpair()
+        for end in (wakeup, waker):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        reports.send(READY)
+        while True:
+            ready, _, _ = select.select([control, reports, wakeup], (), ())
+            if wakeup in ready:
+                wakeup.recv(4096)
+                while ends := reap():
+                    reports.send(json.dumps(ends).encode())
+            if reports in ready or (control in ready and not answer(control)):  # the server never writes reports
+                break
+    except OSError as error:
+        with suppress(OSError):
+            control.send(json.dumps({"error": str(error)}).encode())
+    os._exit(0)
+
+
+def answer(control: socket.socket) -> bool:
+    """Answer one request; return False if there is nobody to answer."""
+    word, handles, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 4, socket.MSG_CMSG_CLOEXEC)
+    if not word:
+        return False
+    try:
+        if word == b"start":
+            job, *streams = handles
+            size = os.fstat(job).st_size
+            pid = start(Job(**json.loads(os.pread(job, size, 0))), streams)
+            reply, given = {"pid": pid}, os.pidfd_open(pid)
+        else:
+            family = socket.AF_INET6 if word == b"socket6" else socket.AF_INET
+            reply, given = {}, socket.socket(family, socket.SOCK_STREAM).detach()
+        socket.send_fds(control, [json.dumps(reply).encode()], [given])
+        os.close(given)
+        if word == b"start":
+            control.recv(1)  # only now may it be reaped: the server has read its number
+    except OSError as error:
+        control.send(json.dumps({"error": error.strerror, "number": error.errno, "file": error.filename}).encode())
+    finally:
+        for handle in handles:
+            os.close(handle)
+    return True
+
+
+def start(job: Job, streams: Sequence[int]) -> int:
+    """Fork a command, and return its number here when it runs its program. Raises `OSError` if it cannot."""
+    failed, failing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        become(job, streams, failing=failing)
+    os.close(failing)
+    failure = os.read(failed, 4096)
+    os.close(failed)
+    if failure:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        number, _, name = failure.decode(errors="replace").partition(" ")
+        raise OSError(int(number), os.strerror(int(number)), name)
+    return pid
+
+
+def become(job: Job, streams: Sequence[int], *, failing: int) -> NoReturn:
+    """Put off what is process 1's, and become the command."""
+    try:
+        signal.set_wakeup_fd(-1)
+        for reset in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+            signal.signal(reset, signal.SIG_DFL)
+        os.setsid()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        if job.has_terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.chdir(job.directory)
+        os.execvpe(job.arguments[0], list(job.arguments), dict(job.environment))
+    except OSError as error:
+        os.write(failing, f"{error.errno} {job.arguments[0]}".encode(errors="replace"))
+    except ValueError:  # a zero byte
+        os.write(failing, b"22 ")
+    os._exit(127)
+
+
+def reap() -> list[tuple[int, int]]:
+    """Return the numbers and return codes of processes that have ended."""
+    ends: list[tuple[int, int]] = []
+    while len(ends) < REPORTED_AT_ONCE_MAX:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            break
+        if pid == 0:
+            break
+        ends.append((pid, os.waitstatus_to_exitcode(status)))
+    return ends
+
+
+def raise_loopback() -> None:
+    """Switch on the loopback interface of a new network namespace. Raises `OSError`."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        name = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, name))[1]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def mount(source: str, target: str, *, kind: str | None = None, flags: int = 0, options: str = "") -> None:
+    """Mount something. Raises `OSError`."""
+    kind_bytes = kind.encode() if kind else None
+    result = LIBC.mount(source.encode(), target.encode(), kind_bytes, ctypes.c_ulong(flags), options.encode() or None)
+    check(result, f"mounting {target}")
+
+
+def check(result: int, what: str) -> None:
+    """Raise `OSError` for a call of the C library that failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+if __name__ == "__main__":
+    main()
