@@ -153,7 +153,7 @@ def examine_namespaces() -> Iterator[Finding]:
         ok=not report.network,
         detail="with --isolation auto" if not report.network else f"no sandbox can be cut off: {report.network}",
     )
-    from sandboxes.emulator.network_settings import network_enforcement
+    from sandboxes.emulator.fleet.network_settings import network_enforcement
 
     for setting in network_enforcement(cuts_network=not report.network):
         yield Finding(name=f"enforced: {setting.name}", ok=setting.is_enforced, detail=setting.note)

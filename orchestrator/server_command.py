@@ -22,7 +22,7 @@ FREE_PORT = 0
 
 
 class TierName(enum.StrEnum):
-    """The plans whose limits the server can keep; their figures are in `sandboxes.emulator.limits`."""
+    """The plans whose limits the server can keep; their figures are in `sandboxes.emulator.control.limits`."""
 
     HOBBY = "hobby"
     PRO = "pro"
@@ -59,8 +59,8 @@ def server_command(
       E2B_SERVER_KEY=e2b_mine e2b-swarm e2b-server --port 3001 --tier hobby
     """
     from sandboxes.emulator import EmulatorError, EmulatorServer
+    from sandboxes.emulator.control.limits import TIERS
     from sandboxes.emulator.descriptor_limit import raise_descriptor_limit
-    from sandboxes.emulator.limits import TIERS
 
     api_key = os.environ.get(KEY_VARIABLE) or f"e2b_{secrets.token_hex(20)}"
     raise_descriptor_limit()

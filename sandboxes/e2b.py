@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import anyio
 import httpx
 from anyio.abc import TaskGroup
+from connectrpc.errors import ConnectError
 
 from sandboxes.provider import (
     CredentialsRefused,
@@ -222,7 +223,7 @@ def translated(doing: str) -> Iterator[None]:
         raise kind(f"{doing}: {_line(error)}") from error
     except e2b.BuildException as error:
         raise PermanentSandboxError(f"{doing}: {_line(error)}") from error
-    except (httpx.TransportError, json.JSONDecodeError) as error:
+    except (httpx.TransportError, ConnectError, json.JSONDecodeError) as error:
         # The connection broke, or a gateway answered: what was asked may have been done.
         raise TemporarySandboxError(f"{doing}: no proper answer ({_line(error)})") from error
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from e2b import E2B
 
     from sandboxes.emulator import EmulatorServer
-    from sandboxes.emulator.faults import FaultPlan
+    from sandboxes.emulator.faults.plan import FaultPlan
 
 
 class E2BServer:
@@ -44,7 +44,7 @@ class E2BServer:
 
     @property
     def faults(self) -> "FaultPlan":
-        """Faults on purpose, see `sandboxes.emulator.faults`."""
+        """Faults on purpose, see `sandboxes.emulator.faults.plan`."""
         return self._server.faults
 
     def env(self) -> dict[str, str]:

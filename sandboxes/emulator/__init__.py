@@ -6,7 +6,7 @@ against hostile code.
 """
 
 from sandboxes.emulator.errors import EmulatorError
-from sandboxes.emulator.network_settings import network_enforcement
+from sandboxes.emulator.fleet.network_settings import network_enforcement
 from sandboxes.emulator.server import EmulatorServer
 
 __all__ = ["EmulatorError", "EmulatorServer", "network_enforcement"]

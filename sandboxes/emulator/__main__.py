@@ -17,9 +17,9 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from sandboxes.emulator.control.limits import TIERS
 from sandboxes.emulator.descriptor_limit import raise_descriptor_limit
 from sandboxes.emulator.errors import EmulatorError
-from sandboxes.emulator.limits import TIERS
 from sandboxes.emulator.server import EmulatorServer
 from sandboxes.emulator.server_options import SANDBOXES_MAX_DEFAULT
 

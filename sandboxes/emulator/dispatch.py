@@ -4,14 +4,14 @@ import logging
 
 from aiohttp import web
 
-from sandboxes.emulator import envd
-from sandboxes.emulator.control_parts import ControlParts
+from sandboxes.emulator.control.control_parts import ControlParts
+from sandboxes.emulator.envd import envd
+from sandboxes.emulator.envd.signatures import find_signed, is_signable
 from sandboxes.emulator.errors import EmulatorError, sandbox_not_found
+from sandboxes.emulator.fleet.sandbox import ENVD_PORT
 from sandboxes.emulator.interpreter import CodeInterpreter, offers_interpreter
-from sandboxes.emulator.proxy import PortProxy
-from sandboxes.emulator.sandbox import ENVD_PORT
-from sandboxes.emulator.signatures import find_signed, is_signable
-from sandboxes.emulator.targets import Target, choose_target
+from sandboxes.emulator.ports.proxy import PortProxy
+from sandboxes.emulator.ports.targets import Target, choose_target
 
 log = logging.getLogger(__name__)
 

@@ -20,21 +20,21 @@ import anyio
 from aiohttp import web
 from anyio.abc import TaskGroup
 
-from sandboxes.emulator.control_parts import ControlParts, ControlSettings, open_control_parts
+from sandboxes.emulator.control.control_parts import ControlParts, ControlSettings, open_control_parts
+from sandboxes.emulator.control.webhooks import is_loopback
 from sandboxes.emulator.data_dir import make_data_dir
 from sandboxes.emulator.dispatch import Dispatcher
 from sandboxes.emulator.errors import EmulatorError
-from sandboxes.emulator.fault_injection import Answer, open_fault_injection
-from sandboxes.emulator.faults import FaultPlan
+from sandboxes.emulator.faults.fault_injection import Answer, open_fault_injection
+from sandboxes.emulator.faults.plan import FaultPlan
 from sandboxes.emulator.interpreter import CodeInterpreter, KernelSockets
 from sandboxes.emulator.isolation.enclosures import EnclosureFailed, EnclosureMaker
 from sandboxes.emulator.isolation.machine import open_enclosures
-from sandboxes.emulator.proxy import PortProxy
+from sandboxes.emulator.ports.proxy import PortProxy
+from sandboxes.emulator.processes.warm_start import WarmProcess
+from sandboxes.emulator.processes.watchdog import Watchdog
 from sandboxes.emulator.server_options import Isolation, ServerOptions, ServerSettings
-from sandboxes.emulator.template_catalog import TEMPLATES
-from sandboxes.emulator.warm_start import WarmProcess
-from sandboxes.emulator.watchdog import Watchdog
-from sandboxes.emulator.webhooks import is_loopback
+from sandboxes.emulator.templates.template_catalog import TEMPLATES
 
 log = logging.getLogger(__name__)
 

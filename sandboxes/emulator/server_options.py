@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from sandboxes.emulator.limits import UNLIMITED, Tier
+from sandboxes.emulator.control.limits import UNLIMITED, Tier
 
 SANDBOXES_MAX_DEFAULT = 1000
 Isolation = Literal["auto", "off"]

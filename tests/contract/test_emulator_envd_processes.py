@@ -94,7 +94,7 @@ async def test_tag_that_is_used_again_does_not_mean_the_old_command(daemon):
 
 
 async def test_ended_command_is_forgotten_after_its_time(daemon, monkeypatch, eventually):
-    monkeypatch.setattr("sandboxes.emulator.process_table.ENDED_KEPT_S", 0.05)
+    monkeypatch.setattr("sandboxes.emulator.processes.process_table.ENDED_KEPT_S", 0.05)
     start, _end, _last = await daemon.read_all("Start", shell("true"))
 
     async def is_forgotten():

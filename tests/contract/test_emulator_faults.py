@@ -24,7 +24,8 @@ from e2b import E2B
 
 from sandboxes.emulator import EmulatorServer
 from sandboxes.emulator.errors import ApiError
-from sandboxes.emulator.faults import (
+from sandboxes.emulator.faults.operations import NAMES, Operation
+from sandboxes.emulator.faults.plan import (
     ClockSkew,
     DiskFull,
     FaultPlan,
@@ -36,7 +37,6 @@ from sandboxes.emulator.faults import (
     StreamCut,
     Vanish,
 )
-from sandboxes.emulator.operations import NAMES, Operation
 from tests.contract.conftest import API_KEY
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]

@@ -7,7 +7,7 @@ from e2b import NotFoundException, SandboxException, TimeoutException
 from e2b_code_interpreter import Sandbox
 
 from sandboxes.emulator.interpreter import languages
-from sandboxes.emulator.process_tree import read_processes
+from sandboxes.emulator.processes.process_tree import read_processes
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from sandboxes.emulator import EmulatorServer
+from sandboxes.emulator.control.limits import HOBBY, PRO, UNLIMITED, CreationBucket, RateLimited, Tier, clamp_length
 from sandboxes.emulator.errors import ApiError
-from sandboxes.emulator.limits import HOBBY, PRO, UNLIMITED, CreationBucket, RateLimited, Tier, clamp_length
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

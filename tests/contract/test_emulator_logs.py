@@ -9,7 +9,7 @@ from e2b.api.client.models import LogLevel, LogsDirection
 from e2b.api.client_async import get_api_client
 from e2b.connection_config import ConnectionConfig
 
-from sandboxes.emulator.sandbox_journal import Journals, SandboxJournal
+from sandboxes.emulator.fleet.sandbox_journal import Journals, SandboxJournal
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from e2b import SandboxNotFoundException
 
-from sandboxes.emulator.usage_sampler import SampleRing, Usage
+from sandboxes.emulator.fleet.usage_sampler import SampleRing, Usage
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

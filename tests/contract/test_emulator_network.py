@@ -7,7 +7,7 @@ import pytest
 from e2b import SandboxException, SandboxNotFoundException
 
 from sandboxes.emulator import EmulatorServer
-from sandboxes.emulator.network_settings import network_enforcement
+from sandboxes.emulator.fleet.network_settings import network_enforcement
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

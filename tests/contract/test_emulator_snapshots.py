@@ -9,7 +9,7 @@ import pytest
 from e2b import SandboxException, SandboxNotFoundException
 
 from sandboxes.emulator import EmulatorServer
-from sandboxes.emulator.file_tree import copy_tree
+from sandboxes.emulator.fleet.file_tree import copy_tree
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

@@ -14,7 +14,7 @@ import pytest
 from e2b import BuildException, RateLimitException, SandboxException, TemplateException, wait_for_file, wait_for_port
 
 from sandboxes.emulator import EmulatorServer
-from sandboxes.emulator.build_files import BadArchive, unpack_archive
+from sandboxes.emulator.templates.build_files import BadArchive, unpack_archive
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 
@@ -303,7 +303,7 @@ async def test_start_command_that_fails_fails_the_build(new, build):
 
 
 async def test_start_command_that_is_never_ready_fails_the_build(new, build, monkeypatch):
-    monkeypatch.setattr("sandboxes.emulator.build_trial.READY_DEADLINE_S", 0.3)
+    monkeypatch.setattr("sandboxes.emulator.templates.build_trial.READY_DEADLINE_S", 0.3)
     with pytest.raises(BuildException, match=r"has not succeeded for"):
         await build(new().set_start_cmd("sleep 60", wait_for_file("never")))
 

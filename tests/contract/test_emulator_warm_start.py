@@ -13,8 +13,8 @@ import pytest
 from e2b import CommandExitException, TimeoutException
 
 from sandboxes.emulator import EmulatorError, EmulatorServer
-from sandboxes.emulator.process_tree import read_process
-from sandboxes.emulator.warm_start import PLAIN_COMMAND
+from sandboxes.emulator.processes.process_tree import read_process
+from sandboxes.emulator.processes.warm_start import PLAIN_COMMAND
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 
@@ -120,7 +120,9 @@ def command_line(pid):
 
 def is_forked(pid):
     """Whether a process is a child of a warm process: it shows that one's command line, and so does its parent."""
-    return command_line(pid) == command_line(parent(pid)) and command_line(pid)[2].endswith("emulator/zygote.py")
+    return command_line(pid) == command_line(parent(pid)) and command_line(pid)[2].endswith(
+        "emulator/processes/zygote.py"
+    )
 
 
 async def health(sandbox):

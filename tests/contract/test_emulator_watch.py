@@ -249,7 +249,7 @@ async def test_removed_watcher_is_not_found(sync_sandbox):
 
 
 async def test_sync_watcher_that_nobody_asks_says_that_it_lost_something(sync_sandbox, sandbox, monkeypatch):
-    monkeypatch.setattr("sandboxes.emulator.watchers.EVENTS_KEPT_MAX", 10)
+    monkeypatch.setattr("sandboxes.emulator.envd.watchers.EVENTS_KEPT_MAX", 10)
     handle = await to_thread.run_sync(lambda: sync_sandbox.files.watch_dir("."))
     await sandbox.commands.run("for i in {1..20}; do touch f$i; done")
     with pytest.raises(SandboxException, match="over 10 events"):

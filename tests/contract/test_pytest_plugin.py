@@ -54,7 +54,7 @@ def test_each_test_begins_with_nothing(run):
     result = run(
         """
         import pytest
-        from sandboxes.emulator.faults import Refusal
+        from sandboxes.emulator.faults.plan import Refusal
 
         URLS = set()
         PATHS = set()
@@ -121,7 +121,7 @@ def test_options_of_the_server_are_overridden_by_a_fixture(run):
         """
         import pytest
         from e2b import RateLimitException
-        from sandboxes.emulator.limits import Tier
+        from sandboxes.emulator.control.limits import Tier
 
         @pytest.fixture(scope="session")
         def e2b_server_options():

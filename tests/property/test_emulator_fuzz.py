@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sandboxes.emulator import EmulatorServer
 from sandboxes.emulator.errors import RpcError
-from sandboxes.emulator.paths import SandboxPaths
+from sandboxes.emulator.fleet.paths import SandboxPaths
 
 ANSWER_DEADLINE_S = 5.0
 SERVER_FAILURE = 500

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-m", "orchestrator.main"]
-MARKS = ("-m workers", "sandboxes.emulator", "emulator/zygote", "emulator/process_tree")
+MARKS = ("-m workers", "sandboxes.emulator", "emulator/processes/zygote", "emulator/processes/process_tree")
 
 
 def swarm_processes() -> set[int]:

@@ -2,15 +2,15 @@
 
 import pytest
 
-from sandboxes.emulator.build_commands import (
+from sandboxes.emulator.templates.build_commands import (
     explain_refusal,
     split_commands,
     translate_paths,
     translate_pip,
     translate_ready_check,
 )
-from sandboxes.emulator.build_log import LINE_CHARACTERS_MAX, LineSplitter
-from sandboxes.emulator.build_steps import expand_variables
+from sandboxes.emulator.templates.build_log import LINE_CHARACTERS_MAX, LineSplitter
+from sandboxes.emulator.templates.build_steps import expand_variables
 
 ROOT = "${E2B_SANDBOX_ROOT}"
 OWN = frozenset({"app"})

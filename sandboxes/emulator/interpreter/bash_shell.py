@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import anyio
 
 from sandboxes.emulator.clock import read_clock
+from sandboxes.emulator.envd.process_messages import DataEvent, ProcessConfig
+from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.interpreter.bash_marks import Mark, MarkedStream
 from sandboxes.emulator.interpreter.engine_process import EngineProcess, start_process
 from sandboxes.emulator.interpreter.errors import EngineGoneError
 from sandboxes.emulator.interpreter.execution import Emit, ignore_line
 from sandboxes.emulator.interpreter.kernel_messages import to_nanoseconds
 from sandboxes.emulator.interpreter.outputs import Error, NumberOfExecutions, Stderr, Stdout
-from sandboxes.emulator.process_messages import DataEvent, ProcessConfig
-from sandboxes.emulator.sandbox import Sandbox
 
 BASH = "/bin/bash"
 ARGUMENTS = ["--noprofile", "--norc", "--noediting", "-i"]

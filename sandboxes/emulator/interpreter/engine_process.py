@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from sandboxes.emulator.connect import HEADER
+from sandboxes.emulator.envd.connect import HEADER
+from sandboxes.emulator.envd.process_messages import DataEvent, EventMessage, ProcessConfig, StartRequest
 from sandboxes.emulator.errors import RpcError
-from sandboxes.emulator.process_messages import DataEvent, EventMessage, ProcessConfig, StartRequest
-from sandboxes.emulator.process_table import SERVICE_TAG
-from sandboxes.emulator.process_tree import kill_tree
-from sandboxes.emulator.processes import Process
-from sandboxes.emulator.sandbox import Sandbox
+from sandboxes.emulator.fleet.sandbox import Sandbox
+from sandboxes.emulator.processes.process_table import SERVICE_TAG
+from sandboxes.emulator.processes.process_tree import kill_tree
+from sandboxes.emulator.processes.processes import Process
 
 LAST_WORDS_S = 0.1
 """How long after a process's end its pipes may still bring output; a child that lives on may hold them for ever."""

@@ -17,6 +17,8 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from sandboxes.emulator.envd.process_messages import DataEvent, ProcessConfig
+from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.interpreter import kernel_formatters
 from sandboxes.emulator.interpreter.engine_process import EngineProcess, start_process
 from sandboxes.emulator.interpreter.errors import EngineGoneError
@@ -24,8 +26,6 @@ from sandboxes.emulator.interpreter.execution import Emit, ignore_line
 from sandboxes.emulator.interpreter.kernel_messages import KernelMessage, translate
 from sandboxes.emulator.interpreter.kernel_sockets import KernelChannels, KernelSockets
 from sandboxes.emulator.interpreter.outputs import Line
-from sandboxes.emulator.process_messages import DataEvent, ProcessConfig
-from sandboxes.emulator.sandbox import Sandbox
 
 LOST_IDLE_S = 1.0
 """How long after its reply a cell waits for the message that the kernel is idle."""

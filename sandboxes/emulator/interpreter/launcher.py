@@ -3,12 +3,12 @@
 import anyio
 from anyio.abc import TaskGroup
 
+from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.interpreter.bash_shell import BashShell, start_bash
 from sandboxes.emulator.interpreter.errors import EngineGoneError
 from sandboxes.emulator.interpreter.kernel import PythonKernel, start_kernel
 from sandboxes.emulator.interpreter.kernel_sockets import KernelSockets
 from sandboxes.emulator.interpreter.languages import Language
-from sandboxes.emulator.sandbox import Sandbox
 
 READY_DEADLINE_S = 30.0
 """An idle machine takes 0.2 s."""

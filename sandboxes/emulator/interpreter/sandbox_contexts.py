@@ -4,12 +4,12 @@ import secrets
 from contextlib import suppress
 from functools import partial
 
+from sandboxes.emulator.fleet.paths import HOME
+from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.interpreter.context import Context, ContextInfo
 from sandboxes.emulator.interpreter.errors import EngineGoneError, InterpreterError
 from sandboxes.emulator.interpreter.languages import Language, choose_language
 from sandboxes.emulator.interpreter.launcher import EngineLauncher
-from sandboxes.emulator.paths import HOME
-from sandboxes.emulator.sandbox import Sandbox
 
 CONTEXTS_MAX = 64
 DEFAULT_ID = "default"

@@ -15,6 +15,8 @@ from aiohttp import web
 from anyio.abc import TaskGroup
 
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.fleet.paths import HOME
+from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.interpreter.context import Context
 from sandboxes.emulator.interpreter.errors import InterpreterError
 from sandboxes.emulator.interpreter.execution import Execution
@@ -23,9 +25,7 @@ from sandboxes.emulator.interpreter.languages import choose_language
 from sandboxes.emulator.interpreter.launcher import EngineLauncher
 from sandboxes.emulator.interpreter.outputs import EndOfExecution, KeepAlive, encode_line
 from sandboxes.emulator.interpreter.sandbox_contexts import SandboxContexts
-from sandboxes.emulator.paths import HOME
-from sandboxes.emulator.proxy import require_traffic_token
-from sandboxes.emulator.sandbox import Sandbox
+from sandboxes.emulator.ports.proxy import require_traffic_token
 
 INTERPRETER_PORT = 49999
 TEMPLATE = "code-interpreter-v1"

@@ -18,11 +18,11 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from sandboxes.emulator.children import SHORTAGES, CommandLine, close_theirs, open_streams
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.isolation import namespace_init
 from sandboxes.emulator.isolation.namespace_init import EnclosurePlan, Job
-from sandboxes.emulator.warm_start import ENDED_UNSEEN, ForkedChild
+from sandboxes.emulator.processes.children import SHORTAGES, CommandLine, close_theirs, open_streams
+from sandboxes.emulator.processes.warm_start import ENDED_UNSEEN, ForkedChild
 
 ANSWER_DEADLINE_S = 1.0
 """How long the server stands still for one start at most; usual is 2 ms."""

@@ -12,16 +12,16 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from sandboxes.emulator.children import Child, CommandLine, SpawnedChild
+from sandboxes.emulator.envd.process_messages import StartRequest, TerminalSize
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.fleet.paths import USER_DEFAULT, SandboxPaths
 from sandboxes.emulator.isolation.enclosures import Enclosure, EnclosureFailed, EnclosureMaker
 from sandboxes.emulator.isolation.namespace_init import ROOT_SEEN
 from sandboxes.emulator.isolation.resource_limits import limit_resources
-from sandboxes.emulator.paths import USER_DEFAULT, SandboxPaths
-from sandboxes.emulator.process_environment import build_environment, prepare_other_home
-from sandboxes.emulator.process_messages import StartRequest, TerminalSize
-from sandboxes.emulator.terminals import ENVIRONMENT
-from sandboxes.emulator.warm_start import WarmProcess
+from sandboxes.emulator.processes.children import Child, CommandLine, SpawnedChild
+from sandboxes.emulator.processes.process_environment import build_environment, prepare_other_home
+from sandboxes.emulator.processes.terminals import ENVIRONMENT
+from sandboxes.emulator.processes.warm_start import WarmProcess
 
 OWN = ("home/user", "tmp")
 """What of a sandbox's tree its commands find where clients name it."""

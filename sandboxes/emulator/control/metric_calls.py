@@ -1,0 +1,91 @@
+"""The calls that read what sandboxes use."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from aiohttp import web
+from msgspec import Struct
+
+from sandboxes.emulator.clock import from_seconds
+from sandboxes.emulator.control.pages import read_number
+from sandboxes.emulator.control.routes import Call, Route, reply
+from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.fleet.registry import SandboxRegistry
+from sandboxes.emulator.fleet.sandbox import Sandbox
+from sandboxes.emulator.fleet.usage_sampler import MetricsSampler, Sample
+
+SANDBOXES_ASKED_MAX = 100
+SECONDS_MAX = 253_402_300_799
+"""The end of the year 9999."""
+MEBIBYTE = 1024 * 1024
+
+
+class Metric(Struct, rename="camel"):
+    """One measurement; sizes in bytes."""
+
+    timestamp: datetime
+    timestamp_unix: int
+    cpu_count: int
+    cpu_used_pct: float
+    mem_used: int
+    mem_total: int
+    mem_cache: int
+    disk_used: int
+    disk_total: int
+
+
+class MetricsOfMany(Struct):
+    """The last measurement of several sandboxes."""
+
+    sandboxes: dict[str, Metric]
+
+
+class MetricCalls:
+    """Answers the calls about metrics."""
+
+    def __init__(self, registry: SandboxRegistry, sampler: MetricsSampler) -> None:
+        self._registry = registry
+        self._sampler = sampler
+
+    def routes(self) -> Iterator[Route]:
+        """Yield this group's routes; the first one must be tried before that of a single sandbox."""
+        yield Route("GET", "/sandboxes/metrics", self.list_many)
+        yield Route("GET", "/sandboxes/{sandbox_id}/metrics", self.list_one)
+
+    async def list_one(self, call: Call) -> web.Response:
+        """Return a sandbox's measurements between two moments (`start`, `end`, in seconds), the oldest first."""
+        sandbox = self._registry.require(call.path["sandbox_id"])
+        start = read_number(call.query, "start", default=0, bounds=(0, SECONDS_MAX))
+        end = read_number(call.query, "end", default=SECONDS_MAX, bounds=(0, SECONDS_MAX))
+        if start > end:
+            raise ApiError(400, f"start is {start} and end {end}: start must not be after end")
+        samples = (await self._sampler.read([sandbox])).get(sandbox.id, [])
+        # Clients cut both to whole seconds, and the end of a second belongs to it.
+        inside = [s for s in samples if from_seconds(start) <= s.usage.at and s.usage.at.timestamp() < end + 1]
+        return reply([describe(sandbox, sample) for sample in inside])
+
+    async def list_many(self, call: Call) -> web.Response:
+        """Return the last measurement of several sandboxes; those that do not live are left out."""
+        ids = [text for text in call.query.get("sandbox_ids", "").split(",") if text]
+        if not 1 <= len(ids) <= SANDBOXES_ASKED_MAX:
+            raise ApiError(400, f"sandbox_ids names {len(ids)} sandboxes: name 1 to {SANDBOXES_ASKED_MAX}")
+        found = [sandbox for sandbox in map(self._registry.find, dict.fromkeys(ids)) if sandbox is not None]
+        samples = await self._sampler.read(found)
+        described = {s.id: describe(s, samples[s.id][-1]) for s in found if samples.get(s.id)}
+        return reply(MetricsOfMany(described))
+
+
+def describe(sandbox: Sandbox, sample: Sample) -> Metric:
+    """Return a measurement as it is shown."""
+    template = sandbox.spec.template
+    return Metric(
+        timestamp=sample.usage.at,
+        timestamp_unix=int(sample.usage.at.timestamp()),
+        cpu_count=template.cpu_count,
+        cpu_used_pct=sample.cpu_used_pct,
+        mem_used=sample.usage.memory_bytes,
+        mem_total=template.memory_mb * MEBIBYTE,
+        mem_cache=0,
+        disk_used=sample.usage.disk_bytes,
+        disk_total=template.disk_mb * MEBIBYTE,
+    )

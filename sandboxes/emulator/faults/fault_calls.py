@@ -1,0 +1,51 @@
+"""Faults by HTTP, for tests whose server is another process: `/_emulator/faults`, behind the API key.
+
+    curl -H "X-API-KEY: $E2B_API_KEY" $E2B_API_URL/_emulator/faults \\
+         -d '{"where": "create", "fault": {"kind": "reset", "after_work": true}, "times": 1}'
+
+GET shows the rules and how often they struck, POST adds one, DELETE takes all away (or one, by its number).
+"""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from sandboxes.emulator.control.routes import Call, Route, reply, reply_nothing
+from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.faults.plan import FaultPlan, FaultWish, describe
+
+PATH = "/_emulator/faults"
+
+
+class FaultCalls:
+    """Answers the calls about faults."""
+
+    def __init__(self, faults: FaultPlan) -> None:
+        self._faults = faults
+
+    def routes(self) -> Iterator[Route]:
+        """Yield this group's routes."""
+        yield Route("GET", PATH, self.show)
+        yield Route("POST", PATH, self.add)
+        yield Route("DELETE", PATH, self.clear)
+        yield Route("DELETE", f"{PATH}/{{rule_id}}", self.remove)
+
+    async def show(self, _call: Call) -> web.Response:
+        """Show the rules, and how often each kind struck."""
+        return web.Response(body=describe(self._faults), content_type="application/json")
+
+    async def add(self, call: Call) -> web.Response:
+        """Add a rule."""
+        return reply(self._faults.put(await call.decode(FaultWish)), 201)
+
+    async def clear(self, _call: Call) -> web.Response:
+        """Take all rules away."""
+        self._faults.clear()
+        return reply_nothing()
+
+    async def remove(self, call: Call) -> web.Response:
+        """Take one rule away."""
+        text = call.path["rule_id"]
+        if not text.isdecimal() or not self._faults.remove(int(text)):
+            raise ApiError(404, f"there is no fault {text}: list them")
+        return reply_nothing()

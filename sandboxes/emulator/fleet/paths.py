@@ -1,0 +1,112 @@
+"""Where a path inside a sandbox lies on this machine, and back.
+
+Every path a client names, and every path a reply names, passes through here: a later stage that gives a sandbox its
+own mount namespace changes this module only. All paths map below the sandbox's root, as in a chroot: `..` stops at
+the root, and a symbolic link that leads out of the root is refused.
+"""
+
+import os
+import posixpath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sandboxes.emulator.envd.file_metadata import MetadataTable
+from sandboxes.emulator.errors import RpcError
+
+HOME = "/home/user"
+USER_DEFAULT = "user"
+ROOT_SEEN = "/home/.sandbox"
+"""Where commands in namespaces of their own find the sandbox's whole tree."""
+HOMES = {USER_DEFAULT: HOME, "root": "/root"}
+"""The users that E2B's images have, and where relative paths and `~` of each begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPaths:
+    """The file tree of one sandbox, as one of its users names the files."""
+
+    root: Path
+    """A directory without symbolic links in its own path."""
+    user: str = USER_DEFAULT
+    workdir: str = ""
+    """Where relative paths begin if not in the home, and commands start: a template may say so."""
+    metadata: MetadataTable = field(default_factory=MetadataTable, compare=False)
+    """What uploads said of files, where the file system itself cannot keep it."""
+
+    @property
+    def home(self) -> Path:
+        """The real directory behind the user's home."""
+        return self.root / HOMES[self.user].lstrip("/")
+
+    @property
+    def temporary(self) -> Path:
+        """The real directory behind `/tmp`."""
+        return self.root / "tmp"
+
+    def for_user(self, user: str) -> "SandboxPaths":
+        """Return the same tree as another user names it."""
+        return replace(self, user=user)
+
+    def locate(self, path: str) -> Path:
+        """Return the real path of what a link leads to, for reading, writing and listing.
+
+        Raises `RpcError` (`permission_denied`) if that is outside the sandbox.
+        """
+        real = Path(os.path.realpath(self._join(path)))
+        self._require_inside(real, path)
+        return real
+
+    def locate_entry(self, path: str) -> Path:
+        """Return the real path of the entry itself, which may be a link: for looking, moving and removing."""
+        joined = self._join(path)
+        if joined == self.root:
+            return joined
+        parent = Path(os.path.realpath(joined.parent))
+        self._require_inside(parent, path)
+        return parent / joined.name
+
+    def absolute(self, path: str) -> str:
+        """Return a path as the sandbox's user would write it in full; links in it stay. Raises `RpcError`."""
+        if "\0" in path or not is_encodable(path):
+            raise RpcError("invalid_argument", f"path {path!a} holds a character that no file's name can: remove it")
+        # Commands run without isolation and print real paths; a client may hand one back.
+        if path == str(self.root) or path.startswith(f"{self.root}/"):
+            path = path.removeprefix(str(self.root)) or "/"
+        elif path == ROOT_SEEN or path.startswith(f"{ROOT_SEEN}/"):  # or with it, and print this
+            path = path.removeprefix(ROOT_SEEN) or "/"
+        home = HOMES[self.user]
+        if path.startswith("~"):
+            if path[1:2] not in ("", "/"):
+                raise RpcError("invalid_argument", f"path {path!r} is in another user's home: write it from the root")
+            path = home + path[1:]
+        return "/" + posixpath.normpath(posixpath.join(self.workdir or home, path)).lstrip("/")
+
+    def name(self, real: Path) -> str:
+        """Return the path by which the sandbox's user knows a real path; one outside keeps its own name."""
+        if not real.is_relative_to(self.root):
+            return printable(str(real))
+        return printable("/" + "/".join(real.relative_to(self.root).parts))
+
+    def _join(self, path: str) -> Path:
+        return self.root / self.absolute(path).lstrip("/")
+
+    def _require_inside(self, real: Path, asked: str) -> None:
+        if not real.is_relative_to(self.root):
+            raise RpcError(
+                "permission_denied",
+                f"path {asked!r} leads out of the sandbox through a symbolic link: use a path inside {HOME} or /tmp",
+            )
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text for JSON; bytes that are no UTF-8 become replacement characters."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def is_encodable(path: str) -> bool:
+    """Whether a path can be handed to the operating system."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""The commands of one sandbox: those that run, and for 30 s those that have ended, for clients that come late."""
+
+import asyncio
+from collections.abc import Mapping
+
+import anyio
+from anyio.abc import TaskGroup
+
+from sandboxes.emulator.envd.process_messages import ProcessInfo, ProcessSelector, StartRequest
+from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.fleet.paths import USER_DEFAULT
+from sandboxes.emulator.fleet.sandbox_journal import SandboxJournal
+from sandboxes.emulator.isolation.launching import CommandLauncher
+from sandboxes.emulator.processes.processes import Process
+
+ENDED_KEPT_S = 30.0
+SERVICE_TAG = "e2b-emulator-service"
+"""Marks what the server itself starts in a sandbox, as E2B's own services there: clients' lists do not show it."""
+ABANDON_AFTER_S = 0.3
+"""How long a killed command may hold its pipes open before nobody listens to them any more."""
+
+
+class ProcessTable:
+    """Starts commands and finds them again by number or tag."""
+
+    def __init__(
+        self,
+        launcher: CommandLauncher,
+        *,
+        tasks: TaskGroup,
+        journal: SandboxJournal,
+    ) -> None:
+        self.launcher = launcher
+        self._tasks = tasks
+        self._journal = journal
+        self._running: dict[int, Process] = {}
+        self._ended: dict[int, Process] = {}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What every command finds in its environment, besides what its caller adds."""
+        return self.launcher.environment
+
+    @property
+    def leaders(self) -> list[int]:
+        """The numbers of the running commands' leaders, and of process 1 if the sandbox has its own."""
+        enclosure = self.launcher.enclosure
+        return sorted(self._running) + ([] if enclosure is None else [enclosure.pid])
+
+    async def start(self, request: StartRequest, user: str = USER_DEFAULT) -> Process:
+        """Start a command. Raises `RpcError` if the directory or the command do not exist."""
+        config = request.process
+        process = Process(await self.launcher.launch(request, user), config=config, tag=request.tag)
+        self._forget_predecessors(process)
+        self._running[process.pid] = process
+        self._journal.note_process_start(process.pid, command=" ".join((config.cmd, *config.args)), tag=request.tag)
+        self._tasks.start_soon(self._attend, process)
+        return process
+
+    def list_running(self) -> list[ProcessInfo]:
+        """Return the running commands in the order of their start."""
+        return [process.info for process in self._running.values() if process.info.tag != SERVICE_TAG]
+
+    def find_running(self, selector: ProcessSelector) -> Process:
+        """Return a running command. Raises `RpcError` (`not_found`)."""
+        return find_process(selector, self._running)
+
+    def find(self, selector: ProcessSelector) -> Process:
+        """Return a command that runs or ended within the last 30 s. Raises `RpcError` (`not_found`)."""
+        return find_process(selector, {**self._ended, **self._running})
+
+    def close(self) -> None:
+        """Refuse further commands."""
+        self.launcher.close()
+
+    async def wait_finished(self) -> None:
+        """Wait until all commands, already killed, are reaped and their pipes closed."""
+        processes = list(self._running.values())
+        with anyio.move_on_after(ABANDON_AFTER_S):
+            for process in processes:
+                await process.finished.wait()
+        for process in processes:
+            process.abandon()
+            await process.finished.wait()
+        await self.launcher.wait_closed()
+
+    async def _attend(self, process: Process) -> None:
+        await process.run()
+        if process.end is not None:
+            self._journal.note_process_end(process.pid, status=process.end.status, exit_code=process.end.exit_code)
+        self._running.pop(process.pid, None)
+        self._ended[process.pid] = process
+        asyncio.get_running_loop().call_later(ENDED_KEPT_S, self._forget, process)
+
+    def _forget_predecessors(self, process: Process) -> None:
+        """Who asks for a number or a tag that is used again does not mean the command that had it before."""
+        tag = process.info.tag
+        for pid, ended in list(self._ended.items()):
+            if pid == process.pid or (tag and ended.info.tag == tag):
+                del self._ended[pid]
+
+    def _forget(self, process: Process) -> None:
+        if self._ended.get(process.pid) is process:
+            del self._ended[process.pid]
+
+
+def find_process(selector: ProcessSelector, processes: Mapping[int, Process]) -> Process:
+    """Return the process that a client means. Raises `RpcError` (`not_found`)."""
+    for process in processes.values():
+        if selector.pid == process.pid or (selector.tag and selector.tag == process.info.tag):
+            return process
+    asked = f"pid {selector.pid}" if selector.pid is not None else f"tag {selector.tag!r}"
+    raise RpcError("not_found", f"process with {asked} not found: list the running ones")
