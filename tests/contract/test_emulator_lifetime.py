@@ -191,3 +191,16 @@ def children():
     """Return this process's living children, but for the helpers of the test run itself."""
     path = Path(f"/proc/self/task/{os.getpid()}/children")
     return path.read_text().split()
+
+
+def test_server_starts_without_the_packages_that_only_run_code_needs():
+    blocked = ("IPython", "ipykernel", "jupyter_client", "traitlets", "zmq")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); "
+        "from sandboxes.emulator.__main__ import main; sys.argv = ['emulator', '--until-stdin-closes']; main()"
+    )
+    environment = {**os.environ, "E2B_API_KEY": "k"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, input=b"", capture_output=True, timeout=30, check=False
+    )
+    assert b'"url"' in done.stdout, done.stderr.decode()

@@ -19,7 +19,6 @@ import msgspec
 
 from sandboxes.emulator.envd.process_messages import DataEvent, ProcessConfig
 from sandboxes.emulator.fleet.sandbox import Sandbox
-from sandboxes.emulator.interpreter import kernel_formatters
 from sandboxes.emulator.interpreter.engine_process import EngineProcess, start_process
 from sandboxes.emulator.interpreter.errors import EngineGoneError
 from sandboxes.emulator.interpreter.execution import Emit, ignore_line
@@ -34,7 +33,9 @@ LAST_MESSAGES_S = 0.05
 WORDS_KEPT = 16
 """How many pieces of a kernel's own standard error are kept, to tell why it ended."""
 BROKEN_CONTENT = (msgspec.ValidationError, RecursionError, OverflowError)
-INSTALL_FORMATTERS = f'__import__("runpy").run_path({kernel_formatters.__file__!r})["install"](get_ipython())'
+# By its path and never imported here: it needs IPython, which the server itself runs without.
+FORMATTERS_PATH = str(Path(__file__).with_name("kernel_formatters.py"))
+INSTALL_FORMATTERS = f'__import__("runpy").run_path({FORMATTERS_PATH!r})["install"](get_ipython())'
 SETTINGS = (
     # As in E2B's template; the history would be a file that nobody reads.
     "--InteractiveShell.colors=NoColor",
