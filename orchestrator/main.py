@@ -15,7 +15,10 @@ def main() -> None:
 
     code = run(sys.argv[1:])
     sys.stdout.flush()
-    sys.exit(code)
+    sys.stderr.flush()
+    # The SDK's transport runs threads of its own; on Python 3.11 they can abort the interpreter while it winds down,
+    # after all is done, and the exit code with it.
+    os._exit(code)
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> None:
