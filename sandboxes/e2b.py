@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import anyio
 import httpx
@@ -172,16 +173,25 @@ async def open_e2b(account: E2BAccount, network: HttpNetwork) -> AsyncIterator[E
 
 
 def _endpoints(sandbox: "e2b.AsyncSandbox") -> Sequence[Endpoint]:
+    """Name the ways to a worker's port, the preferred one first."""
     token = sandbox.traffic_access_token
     admission = {"e2b-traffic-access-token": token} if token else {}
     routing = {"E2b-Sandbox-Id": sandbox.sandbox_id, "E2b-Sandbox-Port": str(WORKER_PORT)}
     config = sandbox.connection_config
     by_header = config.get_sandbox_url(sandbox.sandbox_id, sandbox.sandbox_domain or "", WORKER_PORT)
-    scheme = by_header.partition("://")[0]
-    return (
-        Endpoint(by_header.rstrip("/"), routing | admission),
-        Endpoint(f"{scheme}://{sandbox.get_host(WORKER_PORT)}", admission),
-    )
+    endpoints = [Endpoint(by_header.rstrip("/"), routing | admission)]
+    shared_host = httpx.URL(by_header)
+    if not _is_address(shared_host.host):  # no name leads to a sandbox below an address; asking DNS takes seconds
+        endpoints.append(Endpoint(f"{shared_host.scheme}://{sandbox.get_host(WORKER_PORT)}", admission))
+    return endpoints
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return host == "localhost"
+    return True
 
 
 async def _watch(handle: "e2b.AsyncCommandHandle[None]", ended: anyio.Event) -> None:
