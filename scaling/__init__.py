@@ -1,1 +1,1 @@
-"""Monitor data in, decisions out: budgets today; health, autoscaling and rollouts as they come. Pure, no I/O."""
+"""Monitor data in, decisions out. Today that is the price of a sandbox alone. Pure, no I/O."""
