@@ -21,6 +21,7 @@ class ControlChannel:
         self.agent = agent
         self._pipe = pipe
         self.is_expected_to_end = False
+        self.has_broken = False
 
     @classmethod
     async def open(cls, agent: str, endpoint: Endpoint, *, network: Network) -> "ControlChannel":

@@ -5,20 +5,23 @@ decisions; it never stands between two agents. Whatever ends the swarm, early or
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import anyio
-from anyio.abc import TaskGroup
 
+from orchestrator.assignments import Assignments, detector_settings
 from orchestrator.board import AgentRow, Board
-from orchestrator.crew import Crew
+from orchestrator.crew import Crew, SwarmFailed
 from orchestrator.floor import Floor
 from orchestrator.journal import Journal
 from orchestrator.modes import Environment
 from orchestrator.plan import Plan
+from orchestrator.recovery import Recovery
+from orchestrator.verdicts import Verdicts
 from sandboxes.manager import SandboxManager, first_sandbox_error
 from sandboxes.provider import Sandbox, SandboxError
-from workers.codec import Account, Decided, FinalAccount, Progress
+from workers.codec import Account, Decided, FinalAccount, PeerNoticed, Progress, TookOffice
 from workers.state import AgentState
 
 TOKEN_BYTES = 24
@@ -53,6 +56,8 @@ class SwarmCoordinator:
     manager: SandboxManager = field(init=False)
     timing: Timing = field(default_factory=Timing)
     accounts: dict[str, FinalAccount] = field(default_factory=dict)
+    recovery: Recovery | None = None
+    _assignments: Assignments = field(init=False)
 
     def __post_init__(self) -> None:
         spec, topology = self.plan.spec, self.plan.topology
@@ -62,7 +67,13 @@ class SwarmCoordinator:
             agent: AgentRow(agent, topology.role(agent), len(topology.neighbours(agent))) for agent in topology.agents
         }
         self.board = Board(self.swarm, spec.topology, spec.mode, len(self.plan.tape.ticks), rows)
-        self.floor = Floor(self.plan, self.journal, self.board, self.environment.now_s)
+        self._assignments = Assignments(
+            self.plan,
+            self.swarm,
+            self.environment.token_hex(TOKEN_BYTES),
+            detector_settings(topology, heartbeat_s_min=self.environment.heartbeat_s_min),
+        )
+        self.floor = Floor(self.plan, self.journal, self.board, self.environment.now_s, self._assignments)
         self.manager = SandboxManager(
             provider=self.environment.provider,
             capacity=self.environment.capacity,
@@ -89,47 +100,86 @@ class SwarmCoordinator:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self.manager.keep_leased)
             self.journal.record("swarm.launched", self.swarm, agents=len(self.plan.topology.agents))
-            crew = await self._launch()
+            sandboxes = await self._launch()
+            crew = Crew(self._assignments, tasks=tasks, on_account=self._on_account, on_lost=self._on_lost)
             try:
-                await self._work(crew, tasks)
+                await self._work(crew, sandboxes)
             finally:
                 await crew.close()
             tasks.cancel_scope.cancel()
 
-    async def _work(self, crew: Crew, tasks: TaskGroup) -> None:
+    async def _work(self, crew: Crew, sandboxes: Mapping[str, Sandbox]) -> None:
         self.board.phase = "wiring"
-        await crew.open(self.environment.network, tasks=tasks)
-        await crew.assign(self.swarm, self.environment.token_hex(TOKEN_BYTES))
-        await crew.connect()
+        agents = self.plan.topology.agents
+        await crew.open(sandboxes, self.environment.network)
+        await crew.assign(agents, rounds_over=0)
+        await crew.connect(agents)
         self.timing.ready_s = self.environment.now_s() - self.timing.began_s
         self.journal.record("swarm.ready", self.swarm, edges=len(self.plan.topology.edges))
-        self.board.phase = "trading"
-        await self.floor.run(crew)
-        self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
+        await self._trade(crew)
         self.board.phase = "draining"
         await crew.drain()
         self.accounts = dict(sorted(crew.accounts.items()))
         self.journal.record("swarm.drained", self.swarm)
 
-    async def _launch(self) -> Crew:
+    async def _trade(self, crew: Crew) -> None:
+        """Play all rounds, and fill the places of those who die."""
+        verdicts = Verdicts({agent: self._watchers(agent) for agent in self.plan.topology.agents})
+        for agent, sandbox in crew.sandboxes.items():
+            verdicts.arrived(agent, sandbox.generation, self.environment.now_s())
+        self.recovery = Recovery(
+            crew=crew,
+            assignments=self._assignments,
+            manager=self.manager,
+            network=self.environment.network,
+            floor=self.floor,
+            journal=self.journal,
+            verdicts=verdicts,
+            now_s=self.environment.now_s,
+            on_sandbox=self._on_sandbox,
+        )
+        self.board.phase = "trading"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.recovery.run)
+            await self.floor.run(crew)
+            tasks.cancel_scope.cancel()
+        self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
+
+    def _watchers(self, agent: str) -> frozenset[str]:
+        return frozenset(other for other, seat in self.plan.topology.seats.items() if agent in seat.watches)
+
+    async def _launch(self) -> Mapping[str, Sandbox]:
         files = {
             strategy.reference.path: strategy.content for strategy in self.plan.strategies if strategy.reference.path
         }
         agents = self.plan.topology.agents
-        sandboxes = await self.manager.launch(dict.fromkeys(agents, files), on_ready=self._on_sandbox)
-        return Crew(self.plan, sandboxes, on_account=self._on_account)
+        return await self.manager.launch(dict.fromkeys(agents, files), on_ready=self._on_sandbox)
 
     def _on_sandbox(self, sandbox: Sandbox) -> None:
         row = self.board.rows[sandbox.agent]
         row.sandbox_id, row.pid = sandbox.id, sandbox.pid
-        self.board.sandboxes_ready += 1
+        self.board.sandboxes_ready += sandbox.generation == 1
         self.journal.record("sandbox.created", sandbox.agent, sandbox=sandbox.id, generation=sandbox.generation)
 
     def _on_account(self, agent: str, account: Account) -> None:
-        if isinstance(account, Progress):
-            self.board.rows[agent].update(account)
-        elif isinstance(account, Decided):
-            self.floor.hear(account)
+        if self.recovery is not None:
+            self.recovery.verdicts.heard(agent, self.environment.now_s())
+        match account:
+            case Progress():
+                self.board.rows[agent].update(account)
+            case Decided():
+                self.floor.hear(account)
+            case TookOffice(office=office, token=token):
+                if self._assignments.took_office(office, token):
+                    self.journal.record("office.taken", office, agent=agent, token=token)
+                    self.floor.ask_again()
+            case PeerNoticed() if self.recovery is not None:
+                self.recovery.notice(account)
+
+    def _on_lost(self, agent: str, reason: str) -> None:
+        if self.recovery is None:
+            raise SwarmFailed(f"{agent}: {reason}")
+        self.recovery.lose(agent, reason)
 
     async def _refuse_taken_name(self) -> None:
         """Ask for what runs under this name: also the first call that shows whether the key is good."""

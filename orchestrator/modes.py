@@ -31,7 +31,7 @@ class Environment:
     `token_hex`: makes secrets and names (seeded in mock mode). `close_deadline_s`: how long ending all sandboxes may
     take when the swarm is broken off. `now_s`: a clock fine enough to time a message; `began_s`: its time when opening
     began; `clock`: whether its seconds are real or virtual. `is_billed`: whether sandboxes cost money, rather than what
-    E2B would charge.
+    E2B would charge. `heartbeat_s_min`: between two signs of life of an agent, at best.
     """
 
     provider: SandboxProvider
@@ -43,6 +43,7 @@ class Environment:
     began_s: float
     clock: str
     is_billed: bool
+    heartbeat_s_min: float
 
 
 def require_mode(mode: Mode) -> None:
@@ -98,6 +99,7 @@ async def _open_mock(seed: int) -> AsyncIterator[Environment]:
                 began_s=began_s,
                 clock="virtual",
                 is_billed=False,
+                heartbeat_s_min=0.05,
             )
 
 
@@ -119,6 +121,7 @@ async def _open_local() -> AsyncIterator[Environment]:
             began_s=began_s,
             clock="real",
             is_billed=False,
+            heartbeat_s_min=0.05,
         )
 
 
@@ -141,6 +144,7 @@ async def _open_live(spec: SwarmSpec) -> AsyncIterator[Environment]:
             began_s=began_s,
             clock="real",
             is_billed=True,
+            heartbeat_s_min=1.0,
         )
 
 

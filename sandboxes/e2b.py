@@ -22,6 +22,7 @@ from sandboxes.provider import (
     CredentialsRefused,
     PermanentSandboxError,
     Sandbox,
+    SandboxGone,
     SandboxSpec,
     TemporarySandboxError,
 )
@@ -72,7 +73,7 @@ class E2BProvider:
         self._sandboxes = e2b.E2B(**account.params()).AsyncSandbox
         self._network = network
         self._tasks = tasks
-        self._commands: dict[str, e2b.AsyncCommandHandle[None]] = {}
+        self._commands: dict[str, _Command] = {}
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         with translated(f"creating a sandbox for {spec.agent}"):
@@ -107,11 +108,9 @@ class E2BProvider:
         return found
 
     async def kill(self, sandbox_id: str) -> bool:
-        handle = self._commands.pop(sandbox_id, None)
-        if handle is not None:
-            # An open stream at interpreter exit can abort the process (Python 3.11): end it first.
-            with suppress(e2b.SandboxException, httpx.HTTPError):
-                await handle.disconnect()
+        command = self._commands.pop(sandbox_id, None)
+        if command is not None:
+            await command.give_up()
         with translated(f"killing sandbox {sandbox_id}"):
             return await self._sandboxes.kill(sandbox_id)
 
@@ -137,9 +136,9 @@ class E2BProvider:
             on_stdout=on_output,
             on_stderr=on_output,
         )
-        self._commands[sandbox.sandbox_id] = handle
-        ended = anyio.Event()
-        self._tasks.start_soon(_watch, handle, ended)
+        command = self._commands[sandbox.sandbox_id] = _Command(handle)
+        self._tasks.start_soon(command.watch)
+        ended = command.ended
         await _wait_first(spoke, ended)
         if "listening" not in "".join(output):
             with anyio.move_on_after(LAST_WORDS_S):
@@ -194,14 +193,33 @@ def _is_address(host: str) -> bool:
     return True
 
 
-async def _watch(handle: "e2b.AsyncCommandHandle[None]", ended: anyio.Event) -> None:
-    """Follow a command to its end, however it ends."""
-    try:
-        await handle.wait()
-    except Exception:  # noqa: BLE001, S110 - the SDK raises a bare Exception among others; each means: it has ended
-        pass
-    finally:
-        ended.set()
+class _Command:
+    """A worker's command, followed to its end."""
+
+    def __init__(self, handle: "e2b.AsyncCommandHandle[None]") -> None:
+        self._handle = handle
+        self._scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+
+    async def watch(self) -> None:
+        """Follow the command to its end, however it ends."""
+        with self._scope:
+            try:
+                await self._handle.wait()
+            except Exception:  # noqa: BLE001, S110 - the SDK raises a bare Exception among others: it has ended
+                pass
+        self.ended.set()
+
+    async def give_up(self) -> None:
+        """Stop following, and end the stream.
+
+        An open stream at interpreter exit can abort the process (Python 3.11). To end it first would show here as a
+        cancellation that nobody asked for, and end all that runs beside.
+        """
+        self._scope.cancel()
+        await self.ended.wait()
+        with suppress(e2b.SandboxException, httpx.HTTPError):
+            await self._handle.disconnect()
 
 
 async def _wait_first(*events: anyio.Event) -> None:
@@ -225,7 +243,7 @@ def translated(doing: str) -> Iterator[None]:
     except (e2b.RateLimitException, e2b.ServiceBusyException) as error:
         raise TemporarySandboxError(f"{doing}: {_line(error)}") from error
     except (e2b.SandboxNotRunningException, e2b.NotFoundException) as error:
-        raise PermanentSandboxError(f"{doing}: it is gone or does not exist ({_line(error)})") from error
+        raise SandboxGone(f"{doing}: it is gone or does not exist ({_line(error)})") from error
     except e2b.TimeoutException as error:
         raise TemporarySandboxError(f"{doing}: {_line(error)}") from error
     except e2b.SandboxException as error:

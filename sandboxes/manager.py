@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskStatus
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from sandboxes.provider import Sandbox, SandboxError, SandboxProvider, SandboxSpec, TemporarySandboxError
+from sandboxes.provider import Sandbox, SandboxError, SandboxGone, SandboxProvider, SandboxSpec, TemporarySandboxError
 
 CREATE_ATTEMPTS_MAX = 6
 BACKOFF_S_MIN = 0.2
@@ -60,6 +60,7 @@ class SandboxManager:
     rng: random.Random
     counts: SandboxCounts = field(default_factory=SandboxCounts)
     _live: dict[str, float] = field(default_factory=dict)
+    _files: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
     _slots: int = 0
     _wait_s: float = 0.0
 
@@ -72,6 +73,7 @@ class SandboxManager:
         """
         self.check_capacity(len(agents))
         self._slots += len(agents)
+        self._files |= agents
         ready: dict[str, Sandbox] = {}
         limiter = anyio.CapacityLimiter(self.capacity.concurrency)
         pace = _Pace(self.capacity.creates_per_s)
@@ -94,8 +96,25 @@ class SandboxManager:
             self._slots -= len(agents) - len(ready)
         return dict(sorted(ready.items()))
 
+    async def replace(self, sandbox: Sandbox, *, generation: int) -> Sandbox:
+        """Kill a sandbox, whatever state it is in, and create one of a later generation for the same agent.
+
+        The new one takes the slot of the old, which is gone before: there are never two. Raises SandboxError.
+        """
+        with anyio.fail_after(self.capacity.create_deadline_s):
+            was_there = await self.provider.kill(sandbox.id)
+        self._note_killed(sandbox.id, was_there=was_there)
+        spec = SandboxSpec(
+            swarm=self.swarm,
+            agent=sandbox.agent,
+            generation=generation,
+            lease_s=self.capacity.lease_s,
+            files=self._files[sandbox.agent],
+        )
+        return await self._create(spec)
+
     async def keep_leased(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Renew every lease when a third of it is over, until cancelled. Raises the error of a sandbox that is gone."""
+        """Renew every lease when a third of it is over, until cancelled. A sandbox that is gone is forgotten."""
         task_status.started()
         while True:
             await anyio.sleep(self.capacity.lease_s / 3)
@@ -103,6 +122,8 @@ class SandboxManager:
                 try:
                     with anyio.fail_after(self.capacity.create_deadline_s):
                         await self.provider.renew(sandbox_id, self.capacity.lease_s)
+                except SandboxGone:
+                    self._live.pop(sandbox_id, None)  # whoever talks to its worker finds out as well
                 except (TemporarySandboxError, TimeoutError):
                     continue  # two thirds of the lease are left for the next turn
 
@@ -176,6 +197,9 @@ class SandboxManager:
             except SandboxError as error:  # it must not keep the others alive; the next round tries again
                 self._wait_at_least(error)
                 return
+        self._note_killed(sandbox_id, was_there=was_there)
+
+    def _note_killed(self, sandbox_id: str, *, was_there: bool) -> None:
         self.counts.killed += int(was_there)
         born = self._live.pop(sandbox_id, None)
         if born is not None:

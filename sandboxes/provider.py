@@ -4,6 +4,7 @@ SandboxError
 +-- TemporarySandboxError   try again, after `retry_after_s`; nothing was done or what was done can be found again
 +-- PermanentSandboxError   asking again changes nothing
     +-- CredentialsRefused  the API key is missing or wrong
+    +-- SandboxGone         the sandbox does not exist any more
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,10 @@ class PermanentSandboxError(SandboxError):
 
 class CredentialsRefused(PermanentSandboxError):
     """The API key is missing or wrong."""
+
+
+class SandboxGone(PermanentSandboxError):
+    """The sandbox does not exist any more."""
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):

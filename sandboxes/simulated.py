@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from sandboxes.memory_network import MemoryNetwork
-from sandboxes.provider import PermanentSandboxError, Sandbox, SandboxSpec
+from sandboxes.provider import Sandbox, SandboxGone, SandboxSpec
 from workers.host import Host
 from workers.network import Endpoint
 from workers.worker import Worker
@@ -60,7 +60,7 @@ class SimulatedProvider:
     async def renew(self, sandbox_id: str, lease_s: int) -> None:
         running = self._running.get(sandbox_id)
         if running is None:
-            raise PermanentSandboxError(f"asked to renew sandbox {sandbox_id}, which does not exist any more")
+            raise SandboxGone(f"asked to renew sandbox {sandbox_id}, which does not exist any more")
         running.scope.deadline = anyio.current_time() + lease_s
 
     async def list(self, swarm: str) -> Sequence[str]:

@@ -8,11 +8,16 @@ import msgspec
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True):
-    """One market tick: the number of its round, its calendar time (ISO 8601) and a bar for each symbol."""
+    """One market tick: the number of its round, its calendar time (ISO 8601) and a bar for each symbol.
+
+    `attempt` counts how often the coordinator has started this round: after a failure it starts it again, and agents
+    answer from memory what they have done already.
+    """
 
     round: int
     time: str
     bars: dict[str, msgspec.Raw]
+    attempt: int = 1
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -79,24 +84,64 @@ class Ballot(msgspec.Struct, frozen=True, array_like=True, tag="ballot"):
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
-    """Hierarchy and star, downwards: the tick, and the tasks that fall to the receiver's side (possibly none)."""
+    """Hierarchy and star, downwards: the tick, and the tasks that fall to the receiver's side (possibly none).
 
+    `office` and `token` say in whose right it is given; one with an older token than was seen is refused. For the
+    deputy of the office it is the replicated log as well: `standby` holds all tasks of the round, and rounds up to
+    `finished` are over. `earlier`: ticks before this one that the receiver may have missed while nobody led it.
+    """
+
+    office: str
+    token: int
     tick: Tick
     tasks: tuple[Task, ...]
+    standby: tuple[Task, ...] = ()
+    finished: int = 0
+    earlier: tuple[Tick, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     """Hierarchy and star, upwards: the votes of the sender and of all below it."""
 
+    office: str
     round: int
     votes: tuple[Vote, ...]
 
 
+class Canvass(msgspec.Struct, frozen=True, array_like=True, tag="canvass"):
+    """A deputy asks the members of its group for an office whose holder it takes for dead."""
+
+    office: str
+    token: int
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True, tag="grant"):
+    """A member's yes to a Canvass; it will take no work of an older token any more."""
+
+    office: str
+    token: int
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag="claim"):
+    """The sender holds an office, by a majority's grants or by the coordinator's appointment."""
+
+    office: str
+    token: int
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
+    """A member to a holder: it has promised to follow nobody with a token below this one."""
+
+    office: str
+    token: int
+
+
 class Item(msgspec.Struct, frozen=True, array_like=True, tag="item"):
-    """Ring: a round on its way through one lane's stages."""
+    """Ring: a round on its way through one lane. `risk_done`: the votes have become decisions already."""
 
     tick: Tick
     lane: int
+    risk_done: bool
     votes: tuple[Vote, ...]
     decisions: tuple[Decision, ...]
 
@@ -108,4 +153,4 @@ class LaneDone(msgspec.Struct, frozen=True, array_like=True, tag="lane-done"):
     lane: int
 
 
-Message = Join | Leave | Ballot | Work | Result | Item | LaneDone
+Message = Join | Leave | Ballot | Work | Result | Canvass | Grant | Claim | Refusal | Item | LaneDone

@@ -9,11 +9,13 @@ def ranking(key: str, agents: Sequence[str]) -> list[str]:
     return sorted(agents, key=lambda agent: _weight(key, agent), reverse=True)
 
 
-def owners(symbol: str, capabilities: Mapping[str, tuple[str, ...]], *, replicas: int) -> tuple[str, ...]:
-    """Choose the owners of a symbol: first the strongest claim for each strategy, then the strongest of the rest.
+def owners(
+    symbol: str, capabilities: Mapping[str, tuple[str, ...]], *, replicas: int, spares: int = 0
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose the owners of a symbol and their spares, each with the strongest claim first.
 
-    `capabilities` maps an agent to the strategies it runs. At least one owner per strategy is chosen, even where
-    that is more than `replicas`. The strongest claim of all comes first.
+    First the strongest claim for each strategy, then the strongest of the rest. `capabilities` maps an agent to the
+    strategies it runs. At least one owner per strategy is chosen, even where that is more than `replicas`.
     """
     ranked = ranking(symbol, sorted(capabilities))
     chosen: set[str] = set()
@@ -24,7 +26,8 @@ def owners(symbol: str, capabilities: Mapping[str, tuple[str, ...]], *, replicas
         if len(chosen) >= replicas:
             break
         chosen.add(agent)
-    return tuple(agent for agent in ranked if agent in chosen)
+    rest = [agent for agent in ranked if agent not in chosen]
+    return tuple(agent for agent in ranked if agent in chosen), tuple(rest[:spares])
 
 
 def _weight(key: str, agent: str) -> bytes:

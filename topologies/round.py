@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from topologies.detector import PeerState
 from topologies.messages import Decision, Message, Task, Tick, Vote
 
 
@@ -20,10 +21,15 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Hand decisions to the coordinator: this agent's last word on these symbols of this round."""
+    """Hand decisions to the coordinator: this agent's last word on these symbols of this round.
+
+    `office` and `token` say in whose right, where only one may speak at a time; an older token is refused.
+    """
 
     round: int
     decisions: tuple[Decision, ...]
+    office: str = ""
+    token: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +40,45 @@ class SetTimer:
     after_s: float
 
 
-Action = Send | Report | SetTimer
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Tell the coordinator that this agent holds an office now."""
+
+    office: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Tell the coordinator what this agent believes of a neighbour's process."""
+
+    peer: str
+    generation: int
+    state: PeerState
+
+
+Action = Send | Report | SetTimer | Took | Noticed
 
 
 class Desk(Protocol):
     """The agent's own workplace: it keeps price windows and runs strategies. Synchronous and deterministic."""
 
     def feed(self, tick: Tick) -> None:
-        """Take a tick's bars into the windows; a tick seen before changes nothing."""
+        """Take a tick's bars into the windows; a tick seen before changes nothing. Raises MissedTicks."""
 
     def work(self, tasks: Sequence[Task]) -> tuple[Vote, ...]:
         """Run tasks on the windows as they stand: one vote for each task, also where the strategy failed."""
 
 
+class MissedTicks(RuntimeError):
+    """A tick came and the one before it never did: the price windows would have a hole."""
+
+
 class Round(Protocol):
     """One agent's part in every round of one topology."""
+
+    def on_start(self) -> list[Action]:
+        """Begin: the neighbours can be reached."""
 
     def on_tick(self, tick: Tick) -> list[Action]:
         """React to a tick from the coordinator (entry agents only)."""
@@ -58,3 +88,6 @@ class Round(Protocol):
 
     def on_timer(self, round: int) -> list[Action]:
         """React to the deadline of a round."""
+
+    def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
+        """React to a watched neighbour that is taken for dead, or lives again - maybe as another process."""

@@ -7,11 +7,12 @@ older worker cannot read raises `PROTOCOL_VERSION`; both ends say theirs first a
 import msgspec
 
 from strategies import Bar
+from topologies.detector import DetectorSettings, PeerState
 from topologies.messages import Decision, Message, Tick
 from topologies.seats import Seat
 from workers.network import Endpoint
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class WireError(ValueError):
@@ -56,7 +57,11 @@ class Pong(msgspec.Struct, frozen=True, array_like=True, tag="pong"):
     sent_s: float
 
 
-Frame = Hello | Batch | Ack | Ping | Pong
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
+    """A sign of life on a watched link; it wants no answer."""
+
+
+Frame = Hello | Batch | Ack | Ping | Pong | Beat
 
 
 # ---- coordinator to worker
@@ -81,7 +86,10 @@ class StrategyRef(msgspec.Struct, frozen=True):
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign"):
-    """Who an anonymous worker is from now on. A later one needs a higher generation."""
+    """Who an anonymous worker is from now on. A later one needs a higher generation.
+
+    `rounds_over`: rounds the swarm has played already; `history` reaches up to them.
+    """
 
     version: int
     swarm: str
@@ -92,6 +100,8 @@ class Assign(msgspec.Struct, frozen=True, tag="assign"):
     strategies: tuple[StrategyRef, ...]
     history: dict[str, tuple[Bar, ...]]
     seed: int
+    detector: DetectorSettings
+    rounds_over: int = 0
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):
@@ -108,7 +118,20 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Finish what was begun, say goodbye to the neighbours, give the last account and end."""
 
 
-Order = Assign | Connect | Start | Stop
+class Bury(msgspec.Struct, frozen=True, tag="bury"):
+    """A neighbour's process is dead, whatever you have seen of it."""
+
+    agent: str
+    generation: int
+
+
+class Rewire(msgspec.Struct, frozen=True, tag="rewire"):
+    """A neighbour has a new process, elsewhere."""
+
+    neighbour: Neighbour
+
+
+Order = Assign | Connect | Start | Stop | Bury | Rewire
 
 
 # ---- worker to coordinator
@@ -128,11 +151,30 @@ class Connected(msgspec.Struct, frozen=True, tag="connected"):
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided"):
-    """Decisions of one round."""
+    """Decisions of one round. `office` and `token`: in whose right, where only one may speak at a time."""
 
     agent: str
     round: int
     decisions: tuple[Decision, ...]
+    office: str = ""
+    token: int = 0
+
+
+class TookOffice(msgspec.Struct, frozen=True, tag="took"):
+    """The agent holds an office now, under this token."""
+
+    agent: str
+    office: str
+    token: int
+
+
+class PeerNoticed(msgspec.Struct, frozen=True, tag="noticed"):
+    """What the agent believes of the process of a neighbour."""
+
+    agent: str
+    peer: str
+    generation: int
+    state: PeerState
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -174,7 +216,7 @@ class FinalAccount(msgspec.Struct, frozen=True, tag="final"):
     heard: dict[str, int]
 
 
-Account = Assigned | Connected | Decided | Failed | Progress | FinalAccount
+Account = Assigned | Connected | Decided | TookOffice | PeerNoticed | Failed | Progress | FinalAccount
 
 # What msgspec raises for bytes that are no message: of a wrong shape, with broken text, nested without end.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

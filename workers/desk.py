@@ -12,25 +12,35 @@ from strategies import Bar, Signal, Strategy, StrategyError, StrategyFileError, 
 from strategies.catalog import create
 from strategies.file import load
 from topologies.messages import Task, Tick, Vote
+from topologies.round import MissedTicks
 from workers.codec import StrategyRef, decode_bar
 
 
 class StrategyDesk:
     """Feeds windows and runs strategies; one for each agent."""
 
-    def __init__(self, agent: str, *, strategies: Mapping[str, Strategy], history: Mapping[str, Sequence[Bar]]) -> None:
+    def __init__(
+        self,
+        agent: str,
+        *,
+        strategies: Mapping[str, Strategy],
+        history: Mapping[str, Sequence[Bar]],
+        rounds_over: int = 0,
+    ) -> None:
         self._agent = agent
         self._strategies = dict(strategies)
         lookback = max((strategy.lookback for strategy in self._strategies.values()), default=1)
         self._windows = {symbol: deque(bars, maxlen=lookback) for symbol, bars in history.items()}
         self._lookback = lookback
-        self._fed = 0
+        self._fed = rounds_over
         self.tasks_done = 0
         self.task_errors = 0
 
     def feed(self, tick: Tick) -> None:
         if tick.round <= self._fed:
             return
+        if tick.round > self._fed + 1:
+            raise MissedTicks(f"{self._agent} has seen round {self._fed}, and the next it is told of is {tick.round}")
         self._fed = tick.round
         for symbol, data in tick.bars.items():
             window = self._windows.setdefault(symbol, deque(maxlen=self._lookback))

@@ -16,6 +16,7 @@ from workers.codec import (
     PROTOCOL_VERSION,
     Ack,
     Batch,
+    Beat,
     Frame,
     Hello,
     Neighbour,
@@ -30,26 +31,36 @@ from workers.session import LinkGap, Session
 
 HELLO_DEADLINE_S = 10.0
 DIAL_DEADLINE_S = 10.0
-DIAL_ATTEMPTS_MAX = 30
 CLOSE_DEADLINE_S = 0.5
-BACKOFF_S_MIN = 0.05
-BACKOFF_S_MAX = 5.0
+BACKOFF_S_MIN = 0.02
+BACKOFF_S_MAX = 1.0
 RTT_SAMPLES_MAX = 1024
+BEAT = Beat()
+# A worker says this as long as nobody has told it who it is, or that the caller is its neighbour; a gateway, while a
+# process is being replaced.
+PASSING_REFUSALS = (403, 404, 409)
 
 
 class LinkLost(ConnectionError):
-    """A neighbour could not be reached for as long as a link tries."""
+    """A neighbour refuses this agent for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """What a link knows of the end it is at: who it is, its clock, and whom to tell of messages and of changes."""
+    """What a link knows of the end it is at: who it is, its clock, and whom to tell.
+
+    `on_sign` hears of every frame (from whom, from which generation), `on_cut` of a connection that broke, `greeting`
+    is the first message to every new process at the other end.
+    """
 
     agent: str
     generation: int
+    greeting: Message
     now_s: Callable[[], float]
     on_message: Callable[[str, Message], None]
     on_change: Callable[[], None]
+    on_sign: Callable[[str, int], None]
+    on_cut: Callable[[str], None]
 
 
 class Link:
@@ -61,7 +72,8 @@ class Link:
         self._session = Session()
         self._peer_generation = 0
         self._wake = anyio.Event()
-        self._pings: deque[Ping | Pong] = deque()
+        self._moved = anyio.Event()
+        self._pings: deque[Ping | Pong | Beat] = deque()
         self._pipe: Pipe | None = None
         self._owes_ack_now = False
         self._said_goodbye = False
@@ -85,6 +97,17 @@ class Link:
             self._pings.append(Ping(self._me.now_s()))
             self._wake.set()
 
+    def beat(self) -> None:
+        """Send a sign of life at the next turn, unless one is waiting already."""
+        if self.is_up and not self._pings:
+            self._pings.append(BEAT)
+            self._wake.set()
+
+    def move(self, neighbour: Neighbour) -> None:
+        """The neighbour has a new process, elsewhere: dial it there, and at once."""
+        self.neighbour = neighbour
+        self._moved.set()
+
     @property
     def is_quiet(self) -> bool:
         """Whether both sides know that all that was sent has arrived."""
@@ -98,29 +121,29 @@ class Link:
         return heard_all and said_all and self.is_quiet
 
     async def keep(self, network: Network, *, headers: Mapping[str, str], rng: random.Random) -> None:
-        """Dial the neighbour and dial again after a cut, until it has left. Raises LinkLost, Refused."""
-        attempt = 0
+        """Dial the neighbour and dial again after a cut, until it has left. Raises LinkLost."""
         wait_s = BACKOFF_S_MIN
-        while attempt < DIAL_ATTEMPTS_MAX:
-            try:
-                with anyio.fail_after(DIAL_DEADLINE_S):
-                    pipe = await network.dial(self.neighbour.endpoint, "/link", headers=headers)
-            except (Unreachable, TimeoutError):
-                attempt += 1
-                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
-                await anyio.sleep(wait_s)
-                continue
-            except Refused as error:
-                raise LinkLost(f"{self.neighbour.agent} {error}") from error
-            if await self.attach(pipe):
-                attempt, wait_s = 0, BACKOFF_S_MIN
+        while not self.is_finished:
+            if await self._dial_once(network, headers=headers):
+                wait_s = BACKOFF_S_MIN
             else:
-                attempt += 1
                 wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
-                await anyio.sleep(wait_s)
-            if self.is_finished:
-                return
-        raise LinkLost(f"{self.neighbour.agent} was not reached in {DIAL_ATTEMPTS_MAX} attempts")
+            self._moved = anyio.Event()
+            with anyio.move_on_after(wait_s):
+                await self._moved.wait()
+
+    async def _dial_once(self, network: Network, *, headers: Mapping[str, str]) -> bool:
+        """Dial, use the pipe until it breaks, and say whether there was one. Raises LinkLost."""
+        try:
+            with anyio.fail_after(DIAL_DEADLINE_S):
+                pipe = await network.dial(self.neighbour.endpoint, "/link", headers=headers)
+        except (Unreachable, TimeoutError):
+            return False
+        except Refused as error:
+            if error.status in PASSING_REFUSALS:
+                return False
+            raise LinkLost(f"{self.neighbour.agent} {error}") from error
+        return await self.attach(pipe)
 
     async def attach(self, pipe: Pipe) -> bool:
         """Use a pipe until it breaks, and say whether the other end greeted; a pipe from before is given up."""
@@ -140,6 +163,7 @@ class Link:
         finally:
             if self._pipe is pipe:
                 self._pipe, self.is_up = None, False
+                self._me.on_cut(self.neighbour.agent)
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE_S):
                 await pipe.close()
         return greeted
@@ -150,11 +174,17 @@ class Link:
             hello = decode_frame(await pipe.receive())
         if not isinstance(hello, Hello) or hello.version != PROTOCOL_VERSION or hello.agent != self.neighbour.agent:
             raise WireError(f"expected Hello {PROTOCOL_VERSION} from {self.neighbour.agent}, found {hello}")
-        if hello.generation > self._peer_generation > 0:
-            self._session.restart()
-        self._peer_generation = max(hello.generation, self._peer_generation)
+        if hello.generation < self._peer_generation:
+            raise WireError(f"{hello.agent} of generation {hello.generation} has been replaced")
+        if hello.generation > self._peer_generation > 0:  # what was meant for the former process concerns it alone
+            self._session = Session()
+            if self.neighbour.sends:
+                self._session.post(self._me.greeting)
+            self.has_left = False
+        self._peer_generation = hello.generation
         self._session.resume(hello.received)
         self.is_up = True
+        self._me.on_sign(self.neighbour.agent, self._peer_generation)
         self.ping()
         self._me.on_change()
 
@@ -172,7 +202,7 @@ class Link:
         except PipeClosed:
             await pipe.close()  # so that the reader, who holds this task, sees the end as well
 
-    def _next_frame(self) -> Batch | Ack | Ping | Pong | None:
+    def _next_frame(self) -> Frame | None:
         if self._pings:
             return self._pings.popleft()
         if (frame := self._session.take()) is not None:
@@ -185,8 +215,10 @@ class Link:
     async def _read(self, pipe: Pipe) -> None:
         while True:
             frame = decode_frame(await pipe.receive())
-            self._react(frame)
-            self._me.on_change()
+            self._me.on_sign(self.neighbour.agent, self._peer_generation)
+            if not isinstance(frame, Beat):
+                self._react(frame)
+                self._me.on_change()
 
     def _react(self, frame: Frame) -> None:
         match frame:
@@ -205,5 +237,7 @@ class Link:
                 self._wake.set()
             case Pong(sent_s=sent_s):
                 self.rtt_ms.append((self._me.now_s() - sent_s) * 1000.0)
+            case Beat():
+                pass  # that it came is all it says
             case Hello():
                 raise WireError("a second Hello on one pipe")

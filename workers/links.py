@@ -1,15 +1,15 @@
 """All links of one agent, and what they carried together."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import anyio
 from anyio.abc import TaskGroup
 
 from topologies.messages import Message
-from workers.codec import EdgeCount
+from workers.codec import EdgeCount, Neighbour
 from workers.link import Link, LinkLost
-from workers.network import Network, Pipe, Refused
+from workers.network import Network, Pipe
 
 
 class NoEdge(LookupError):
@@ -42,7 +42,7 @@ class Links:
         async def keep_one(link: Link) -> None:
             try:
                 await link.keep(network, headers=headers, rng=rng)
-            except (LinkLost, Refused) as error:
+            except LinkLost as error:
                 on_lost(str(error))
 
         for link in self._links.values():
@@ -76,18 +76,26 @@ class Links:
             if link.neighbour.sends:
                 link.post(message)
 
+    def beat(self, watched: Iterable[str]) -> None:
+        """Send a sign of life to those who watch this agent."""
+        for name in watched:
+            self._links[name].beat()
+
+    def move(self, neighbour: Neighbour) -> None:
+        """A neighbour has a new process, elsewhere."""
+        self._links[neighbour.agent].move(neighbour)
+
     def ping(self) -> None:
         for link in self._links.values():
             link.ping()
 
-    @property
-    def are_up(self) -> bool:
-        return all(link.is_up for link in self._links.values())
+    def are_up(self, *, but: Container[str]) -> bool:
+        """Whether every link is up, some left out."""
+        return all(link.is_up for name, link in self._links.items() if name not in but)
 
-    @property
-    def are_finished(self) -> bool:
-        """Whether on every link all has been said, heard and acknowledged."""
-        return all(link.is_finished for link in self._links.values())
+    def are_finished(self, *, but: Container[str]) -> bool:
+        """Whether on every link all has been said, heard and acknowledged, some left out."""
+        return all(link.is_finished for name, link in self._links.items() if name not in but)
 
     @property
     def traffic(self) -> "Traffic":

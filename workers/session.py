@@ -38,10 +38,6 @@ class Session:
             raise LinkFull(f"{UNACKED_MAX} messages wait for an acknowledgement")
         self._unacked.append(message)
 
-    def restart(self) -> None:
-        """Begin anew with another process at the other end: what the former did not acknowledge is sent to it."""
-        self._first, self._sent, self._handed_out, self.received, self._acked_to_peer = 1, 0, 0, 0, 0
-
     def take(self) -> Batch | Ack | None:
         """Return what is to be sent now: messages not yet handed out, else an acknowledgement that is due."""
         offset = self._sent + 1 - self._first

@@ -16,10 +16,12 @@ from workers.codec import (
     PROTOCOL_VERSION,
     Assign,
     Assigned,
+    Bury,
     Connect,
     Failed,
     FinalAccount,
     Order,
+    Rewire,
     Start,
     Stop,
     WireError,
@@ -112,6 +114,10 @@ class Worker:
                 self._jobs().start_soon(self._assigned().run, self._network)
             case Start(tick=tick):
                 self._assigned().on_tick(tick)
+            case Bury(agent=agent, generation=generation):
+                self._assigned().bury(agent, generation)
+            case Rewire(neighbour=neighbour):
+                self._assigned().rewire(neighbour)
             case Stop():
                 self._jobs().start_soon(self._assigned().leave)
 

@@ -1,23 +1,42 @@
-"""A star: a hub that gives tasks to specialised spokes, by capability and load, and fuses their answers."""
+"""A star: a hub that gives tasks to specialised spokes, by capability and load, and fuses their answers.
+
+The first spoke is the hub's deputy: it has edges to all other spokes as well, which carry nothing as long as the hub
+lives, and takes the hub's office over when it dies.
+"""
 
 import networkx as nx
 
 from topologies.kinds import Role, TopologyKind
-from topologies.layouts.topology import LayoutRequest, Topology, capabilities
-from topologies.seats import Branch, StarSeat
+from topologies.layouts.topology import LayoutRequest, Topology, capabilities, connect
+from topologies.leading import LEAST_LOADED
+from topologies.seats import Branch, DelegationSeat, Office, Post
+
+HUB_OFFICE = "hub"
 
 
 def star(request: LayoutRequest) -> Topology:
     """Lay out a star; the first agent is the hub and the entry."""
     hub, *spokes = request.agents
+    deputy = spokes[0]
     able = capabilities(spokes, request.strategies)
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_node(hub, role=Role.HUB)
-    for spoke in spokes:
-        graph.add_node(spoke, role=Role.SPOKE)
-        graph.add_edges_from([(hub, spoke), (spoke, hub)])
-    branches = tuple(Branch(spoke, dict.fromkeys(able[spoke], 1)) for spoke in spokes)
-    seats = {hub: StarSeat(hub, Role.HUB, (), "", branches, request.deadline_s)}
-    for spoke in spokes:
-        seats[spoke] = StarSeat(spoke, Role.SPOKE, able[spoke], hub, (), request.deadline_s)
-    return Topology(kind=TopologyKind.STAR, graph=graph, seats=seats, entries=(hub,), request=request)
+    graph.add_nodes_from(spokes, role=Role.SPOKE)
+    connect(graph, hub, spokes)
+    connect(graph, deputy, spokes[1:], is_standby=True)
+    office = Office(HUB_OFFICE, (hub, deputy), request.agents)
+    branches = (Branch(hub, {}), *(Branch(spoke, dict.fromkeys(able[spoke], 1)) for spoke in spokes))
+    post = Post(office, branches, None, request.deadline_s)
+    seats = {
+        agent: DelegationSeat(
+            agent=agent,
+            role=Role.HUB if agent == hub else Role.SPOKE,
+            strategies=able.get(agent, ()),
+            member_of=office,
+            posts=(post,) if agent in office.holders else (),
+            distribution=LEAST_LOADED,
+            watches=tuple(sorted(graph.successors(agent))),
+        )
+        for agent in request.agents
+    }
+    return Topology(kind=TopologyKind.STAR, graph=graph, seats=seats, entries=((hub, deputy),), request=request)

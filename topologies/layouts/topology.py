@@ -1,6 +1,5 @@
 """A topology as a value: the directed graph, every agent's seat, and what a round must produce."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +7,8 @@ import networkx as nx
 
 from topologies.distribution import tasks_of_round
 from topologies.kinds import Role, TopologyKind
-from topologies.rounds.mesh import mesh_tasks
-from topologies.seats import MeshSeat, RingSeat, Seat
+from topologies.rounds.mesh import slot_tasks
+from topologies.seats import MeshSeat, Seat
 
 Edge = tuple[str, str]
 
@@ -36,14 +35,15 @@ class LayoutRequest:
 class Topology:
     """Agents, the edges along which they may send, and their seats.
 
-    `graph`: nodes are agent names with attribute `role`; an edge u -> v means that u may send messages to v.
-    `entries`: the agents to which the coordinator sends each tick.
+    `graph`: nodes are agent names with attribute `role`; an edge u -> v means that u may send messages to v. Edges
+    with `is_standby` carry no work until somebody dies. `entries`: where the coordinator sends each tick; each is a
+    list of agents, of which the first is the entry and the others take its place in this order.
     """
 
     kind: TopologyKind
     graph: "nx.DiGraph[str]"
     seats: Mapping[str, Seat]
-    entries: tuple[str, ...]
+    entries: tuple[tuple[str, ...], ...]
     request: LayoutRequest
 
     @property
@@ -69,40 +69,30 @@ class Topology:
     def task_keys(self, round: int) -> frozenset[str]:
         """Name every task that a round must complete, once each."""
         symbols, strategies = self.request.symbols, self.request.strategies
-        meshed = [seat for seat in self.seats.values() if isinstance(seat, MeshSeat)]
-        if not meshed:
+        seat = next(iter(self.seats.values()))
+        if not isinstance(seat, MeshSeat):
             return frozenset(task.key for task in tasks_of_round(round, symbols, strategies=strategies))
         return frozenset(
             task.key
-            for seat in meshed
-            for task in mesh_tasks(
-                round,
-                tuple(symbol for symbol in symbols if seat.agent in seat.owners[symbol]),
-                owner=seat.agent,
-                strategies=seat.strategies,
-            )
+            for symbol, slots in seat.slots.items()
+            for number, slot in enumerate(slots)
+            for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies)
         )
 
     def messages_expected(self, rounds: int) -> dict[Edge, int]:
         """Count the messages each edge carries in a run of `rounds` rounds without failures.
 
-        Every edge carries a Join and a Leave. Beyond them one message a round: in a mesh on the edges between
-        co-owners of a symbol, in the other topologies on every edge.
+        Every edge carries a Join and a Leave, and one message a round unless it is there for emergencies only.
         """
-        per_round = Counter(self._working_edges())
-        return {edge: 2 + rounds * per_round[edge] for edge in self.edges}
-
-    def _working_edges(self) -> Sequence[Edge]:
-        if self.kind is not TopologyKind.MESH:
-            return self.edges
-        seats = [seat for seat in self.seats.values() if isinstance(seat, MeshSeat)]
-        owners = seats[0].owners
-        return sorted({(u, v) for group in owners.values() for u in group for v in group if u != v})
+        return {edge: 2 + rounds * (not self.graph.edges[edge]["is_standby"]) for edge in self.edges}
 
 
-def ring_seats(topology: Topology) -> tuple[RingSeat, ...]:
-    """Return the seats of a ring in the order of its agents."""
-    return tuple(seat for agent in topology.agents if isinstance(seat := topology.seats[agent], RingSeat))
+def connect(graph: "nx.DiGraph[str]", agent: str, others: Sequence[str], *, is_standby: bool = False) -> None:
+    """Add edges both ways between an agent and others, except where there are some already."""
+    for other in others:
+        for edge in ((agent, other), (other, agent)):
+            if agent != other and not graph.has_edge(*edge):
+                graph.add_edge(*edge, is_standby=is_standby)
 
 
 def capabilities(agents: Sequence[str], strategies: Sequence[str]) -> dict[str, tuple[str, ...]]:

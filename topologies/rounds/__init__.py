@@ -6,19 +6,19 @@ from topologies.round import Desk, Round
 from topologies.rounds.delegation import DelegationRound
 from topologies.rounds.mesh import MeshRound
 from topologies.rounds.ring import RingRound
-from topologies.seats import MeshSeat, RingSeat, Seat, StarSeat, TreeSeat
+from topologies.seats import DelegationSeat, MeshSeat, RingSeat, Seat
 
 __all__ = ["create_round"]
 
 
-def create_round(seat: Seat, desk: Desk) -> Round:
-    """Make the state machine that plays a seat."""
+def create_round(seat: Seat, desk: Desk, *, rounds_over: int = 0) -> Round:
+    """Make the state machine that plays a seat, in a swarm that has played `rounds_over` rounds already."""
     match seat:
         case MeshSeat():
             return MeshRound(seat, desk)
-        case TreeSeat() | StarSeat():
+        case DelegationSeat():
             return DelegationRound(seat, desk)
         case RingSeat():
-            return RingRound(seat, desk)
+            return RingRound(seat, desk, rounds_over=rounds_over)
         case _:
             assert_never(seat)

@@ -1,137 +1,174 @@
-"""A round in which work is given down and results are gathered up: the hierarchy and the star.
+"""A round in a hierarchy or a star: work goes down, votes come up, and offices outlive their holders.
 
-Both are one mechanism - feed the tick on, share out the tasks, wait for every branch or the deadline, pass the votes
-up or decide - and differ in who may give work to whom and by which policy it is shared out.
+An agent is a member of one office, whose holder gives it work, and may hold or stand by for others. It works itself,
+or leads those who do; the root or the hub decides. The deputy keeps what its holder has under way (the `standby` of
+each Work) and takes it over with the office.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
-from topologies.distribution import least_loaded, round_robin, tasks_of_round
-from topologies.messages import Message, Result, Task, Tick, Vote, Work
-from topologies.open_rounds import OpenRounds
-from topologies.round import Action, Desk, Report, Send, SetTimer
-from topologies.seats import Branch, StarSeat, TreeSeat
-from topologies.voting import decide
+from topologies.distribution import tasks_of_round
+from topologies.leading import Leading, VoteMemory
+from topologies.messages import Canvass, Claim, Grant, Message, Refusal, Result, Task, Tick, Vote, Work
+from topologies.offices import OfficeView
+from topologies.round import Action, Desk, Send, Took
+from topologies.seats import DelegationSeat, Office, Post
 
-OWED_MEMORY = 1024
-
-
-class Distribution(Protocol):
-    """A policy that shares out tasks among branches."""
-
-    def share(self, tasks: Sequence[Task], *, turn: int) -> dict[str, tuple[Task, ...]]:
-        """Return for every branch what it is given, possibly nothing."""
-
-    def answered(self, branch: str, tasks: int) -> None:
-        """Take note that a branch has answered that many tasks."""
-
-
-class RoundRobin:
-    """Deal in turn, by the number of workers behind each branch."""
-
-    def __init__(self, branches: Sequence[Branch]) -> None:
-        self._branches = tuple(branches)
-
-    def share(self, tasks: Sequence[Task], *, turn: int) -> dict[str, tuple[Task, ...]]:
-        return round_robin(tasks, self._branches, turn=turn)
-
-    def answered(self, branch: str, tasks: int) -> None:
-        pass  # dealing in turn does not look at the load
-
-
-class LeastLoaded:
-    """Give to whoever has the least outstanding."""
-
-    def __init__(self, branches: Sequence[Branch]) -> None:
-        self._branches = tuple(branches)
-        self._outstanding = {branch.agent: 0 for branch in branches}
-
-    def share(self, tasks: Sequence[Task], *, turn: int) -> dict[str, tuple[Task, ...]]:
-        shares = least_loaded(tasks, self._branches, outstanding=self._outstanding, turn=turn)
-        for agent, given in shares.items():
-            self._outstanding[agent] += len(given)
-        return shares
-
-    def answered(self, branch: str, tasks: int) -> None:
-        self._outstanding[branch] = max(0, self._outstanding.get(branch, 0) - tasks)
-
-
-@dataclass(slots=True)
-class _State:
-    symbols: tuple[str, ...] = ()
-    given: dict[str, int] = field(default_factory=dict)
-    votes: list[Vote] = field(default_factory=list)
+LOG_ROUNDS = 64
 
 
 class DelegationRound:
     """A leader's, hub's, worker's or spoke's part in every round."""
 
-    def __init__(self, seat: TreeSeat | StarSeat, desk: Desk) -> None:
+    def __init__(self, seat: DelegationSeat, desk: Desk) -> None:
+        self._seat = seat
+        self._me = seat.agent
         self._desk = desk
-        self._deadline_s = seat.deadline_s
-        self._boss = seat.parent if isinstance(seat, TreeSeat) else seat.hub
-        self._branches = seat.children if isinstance(seat, TreeSeat) else seat.spokes
-        self._policy: Distribution = (
-            RoundRobin(self._branches) if isinstance(seat, TreeSeat) else LeastLoaded(self._branches)
-        )
-        self._rounds: OpenRounds[_State] = OpenRounds(_State)
-        self._owed: OrderedDict[tuple[int, str], int] = OrderedDict()
+        self._dead: set[str] = set()
+        self._memory = VoteMemory()
+        self._views: dict[str, OfficeView] = {}
+        self._log: dict[str, dict[int, Work]] = {post.office.name: {} for post in seat.posts}
+        for office in [seat.member_of, *(post.office for post in seat.posts), *_offices_above(seat.posts)]:
+            self._views.setdefault(office.name, OfficeView(office, self._me, self._dead.__contains__))
+        self._leaders = {post.office.name: self._lead(post) for post in seat.posts}
+
+    def on_start(self) -> list[Action]:
+        return [action for leader in self._leaders.values() if _is_appointed(leader) for action in self._claim(leader)]
 
     def on_tick(self, tick: Tick) -> list[Action]:
-        strategies = sorted({name for branch in self._branches for name in branch.capacity})
-        return self._give(tick, tasks_of_round(tick.round, tick.symbols, strategies=strategies))
-
-    def on_message(self, sender: str, message: Message) -> list[Action]:
-        if isinstance(message, Work) and sender == self._boss:
-            if self._branches:
-                return self._give(message.tick, message.tasks)
-            self._desk.feed(message.tick)
-            return [Send(self._boss, Result(message.tick.round, self._desk.work(message.tasks)))]
-        if isinstance(message, Result):
-            return self._gather(sender, message)
+        for leader in self._leaders.values():
+            if leader.post.above is None and leader.view.is_held_here:
+                self._desk.feed(tick)
+                strategies = sorted({name for branch in leader.post.branches for name in branch.capacity})
+                tasks = tasks_of_round(tick.round, tick.symbols, strategies=strategies)
+                return self._perform(leader.begin(tick, tasks, requester=""))
         return []
 
+    def on_message(self, sender: str, message: Message) -> list[Action]:
+        match message:
+            case Work():
+                return self._perform(self._on_work(sender, message))
+            case Result():
+                leader = self._leaders.get(message.office)
+                return self._perform(leader.gather(sender, message)) if leader is not None else []
+            case Canvass() | Grant() | Claim() | Refusal():
+                return self._perform(self._on_office(sender, message))
+            case _:
+                return []
+
     def on_timer(self, round: int) -> list[Action]:
-        state = self._rounds.peek(round)
-        return self._finish(round, state) if state is not None else []
+        return self._perform([action for leader in self._leaders.values() for action in leader.expire(round)])
 
-    def _give(self, tick: Tick, tasks: Sequence[Task]) -> list[Action]:
-        state = self._rounds.enter(tick.round)
-        if state is None or state.given:
-            return []
-        self._desk.feed(tick)
-        shares = self._policy.share(tasks, turn=tick.round)
-        state.symbols = tick.symbols
-        state.given = {agent: len(given) for agent, given in shares.items()}
-        actions: list[Action] = [SetTimer(tick.round, self._deadline_s)]
-        return actions + [Send(agent, Work(tick, given)) for agent, given in sorted(shares.items())]
+    def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
+        if is_alive:
+            self._dead.discard(peer)
+        else:
+            self._dead.add(peer)
+        actions: list[Action] = []
+        for name in sorted(self._views):
+            actions += self._views[name].consider()
+        for leader in self._leaders.values():
+            if leader.view.is_held_here:
+                actions += leader.on_peer(peer, is_alive=is_alive)
+        return self._perform(actions)
 
-    def _gather(self, sender: str, result: Result) -> list[Action]:
-        state = self._rounds.peek(result.round)
-        if state is None:  # too late for the round, but the branch has done its work
-            self._policy.answered(sender, self._owed.pop((result.round, sender), 0))
-            return []
-        if sender not in state.given:
-            return []
-        self._policy.answered(sender, state.given.pop(sender))
-        state.votes.extend(result.votes)
-        return [] if state.given else self._finish(result.round, state)
+    def _lead(self, post: Post) -> Leading:
+        view = self._views[post.office.name]
+        return Leading(post, self._me, view=view, distribution=self._seat.distribution, is_dead=self._dead.__contains__)
 
-    def _finish(self, round: int, state: _State) -> list[Action]:
-        """Pass the votes up, or at the top decide; whoever has not answered is left out."""
-        self._rounds.close(round)
-        self._owed.update({(round, agent): tasks for agent, tasks in state.given.items()})
-        while len(self._owed) > OWED_MEMORY:
-            (_, agent), tasks = self._owed.popitem(last=False)
-            self._policy.answered(agent, tasks)  # so late that it will never come: the branch is not busy with it
-        if self._boss:
-            votes = tuple(sorted(state.votes, key=lambda vote: vote.task))
-            return [Send(self._boss, Result(round, votes))]
-        decisions = tuple(
-            decide((vote for vote in state.votes if vote.symbol == symbol), round=round, symbol=symbol)
-            for symbol in state.symbols
-        )
-        return [Report(round, decisions)]
+    def _on_work(self, sender: str, work: Work) -> list[Action]:
+        view = self._views.get(work.office)
+        if view is None:
+            return []
+        if not view.accepts(work.token):
+            return [Send(sender, Refusal(work.office, view.promised))]
+        for tick in (*work.earlier, work.tick):
+            self._desk.feed(tick)
+            for leader in self._leaders.values():
+                leader.saw(tick)
+        if work.office in self._log and sender != self._me:
+            self._follow_log(work)
+        for leader in self._leaders.values():
+            above = leader.post.above
+            if above is not None and above.name == work.office and leader.view.is_held_here:
+                return leader.begin(work.tick, work.tasks, requester=sender)
+        return [Send(sender, Result(work.office, work.tick.round, self._answer(work.tick.round, work.tasks)))]
+
+    def _answer(self, round: int, tasks: Sequence[Task]) -> tuple[Vote, ...]:
+        known = self._memory.known(round)
+        self._memory.keep(round, self._desk.work([task for task in tasks if task.key not in known]))
+        known = self._memory.known(round)
+        return tuple(known[task.key] for task in tasks)
+
+    def _follow_log(self, work: Work) -> None:
+        log = self._log[work.office]
+        log[work.tick.round] = work
+        for number in [number for number in log if number <= max(work.finished, work.tick.round - LOG_ROUNDS)]:
+            del log[number]
+
+    def _on_office(self, sender: str, message: Canvass | Grant | Claim | Refusal) -> list[Action]:
+        view = self._views.get(message.office)
+        match message:
+            case Canvass() if view is not None:
+                return view.on_canvass(message)
+            case Grant() if view is not None:
+                return view.on_grant(sender, message)
+            case Refusal() if view is not None:
+                return view.on_refusal(message.token)
+            case Claim():
+                return self._on_claim(sender, message)
+        return []
+
+    def _on_claim(self, sender: str, claim: Claim) -> list[Action]:
+        for leader in self._leaders.values():
+            leader.follow(claim.office, sender)
+        view = self._views.get(claim.office)
+        if view is None:
+            return []
+        if not view.accepts(claim.token):
+            return [Send(sender, Refusal(claim.office, view.promised))]
+        own = self._leaders.get(claim.office)
+        if own is not None and not view.is_held_here:
+            own.abandon()
+        return []
+
+    def _claim(self, leader: Leading) -> list[Action]:
+        above = leader.post.above
+        to = set(leader.post.office.voters) | leader.subordinates | set(above.holders if above is not None else ())
+        return leader.view.claim(to & set(self._seat.watches))
+
+    def _take_over(self, office: str) -> list[Action]:
+        """Carry on what the former holder had under way."""
+        leader = self._leaders[office]
+        actions = self._claim(leader)
+        log, self._log[office] = self._log[office], {}
+        above = leader.post.above
+        for number in sorted(log):
+            requester = self._views[above.name].holder if above is not None else ""
+            work = log[number]
+            actions += leader.begin(work.tick, work.standby, requester=requester)
+        return actions
+
+    def _perform(self, actions: Sequence[Action]) -> list[Action]:
+        """Carry out what an agent sends to itself, and what follows from taking an office."""
+        done: list[Action] = []
+        waiting = list(reversed(actions))
+        while waiting:
+            action = waiting.pop()
+            match action:
+                case Send(to=to, message=message) if to == self._me:
+                    waiting += reversed(self.on_message(self._me, message))
+                case Took(office=office):
+                    done.append(action)
+                    waiting += reversed(self._take_over(office))
+                case _:
+                    done.append(action)
+        return done
+
+
+def _offices_above(posts: Sequence[Post]) -> list[Office]:
+    return [post.above for post in posts if post.above is not None]
+
+
+def _is_appointed(leader: Leading) -> bool:
+    return leader.view.is_held_here and leader.view.seen > 1

@@ -1,30 +1,36 @@
 """A round in a mesh: the owners of a symbol vote, exchange ballots, and each comes to the same decision.
 
-An owner waits for all the invited; only at the deadline does it settle for a quorum of them, so that without
-failures the decision depends on nothing but the votes. The first owner that voted reports; the others know it too.
+A symbol has a fixed number of voices (slots), each with an owner; the voice of a dead owner is taken by a spare, so
+that the decision is made from the same number of voices. An owner waits for all the invited; only at the deadline does
+it settle for a quorum of them, so that without failures the decision depends on nothing but the votes. The holder of
+the first voice reports; the others know the decision too, and report it when they come to hold that voice.
 """
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from topologies.messages import Ballot, Decision, Message, Task, Tick, Vote
-from topologies.open_rounds import OpenRounds
 from topologies.round import Action, Desk, Report, Send, SetTimer
-from topologies.seats import MeshSeat
+from topologies.seats import MeshSeat, MeshSlot
 from topologies.voting import decide, quorum_size
+
+ROUNDS_KEPT = 64
+ROUNDS_MENDED = 4  # the latest rounds that a change of voices is made good for
 
 
 @dataclass(slots=True)
 class _State:
-    symbols: tuple[str, ...] | None = None
-    ballots: dict[str, tuple[Vote, ...]] = field(default_factory=dict)
-    settled: set[str] = field(default_factory=set)
+    tick: Tick | None = None
+    votes: dict[str, Vote] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    reported: set[str] = field(default_factory=set)
 
 
-def mesh_tasks(round: int, symbols: tuple[str, ...], *, owner: str, strategies: tuple[str, ...]) -> tuple[Task, ...]:
-    """List an owner's tasks: each owner's view of a symbol is a task of its own."""
+def slot_tasks(round: int, symbol: str, *, slot: int, strategies: tuple[str, ...]) -> tuple[Task, ...]:
+    """List the tasks of one voice: each is computed once, by whoever has the voice."""
     return tuple(
-        Task(key=f"{round}/{symbol}/{strategy}@{owner}", symbol=symbol, strategy=strategy)
-        for symbol in symbols
+        Task(key=f"{round}/{symbol}/{strategy}#{slot}", symbol=symbol, strategy=strategy)
         for strategy in sorted(strategies)
     )
 
@@ -35,60 +41,137 @@ class MeshRound:
     def __init__(self, seat: MeshSeat, desk: Desk) -> None:
         self._seat = seat
         self._desk = desk
-        self._owned = frozenset(symbol for symbol, owners in seat.owners.items() if seat.agent in owners)
-        self._rounds: OpenRounds[_State] = OpenRounds(_State)
+        self._dead: set[str] = set()
+        self._rounds: OrderedDict[int, _State] = OrderedDict()
+
+    def on_start(self) -> list[Action]:
+        return []
 
     def on_tick(self, tick: Tick) -> list[Action]:
         self._desk.feed(tick)
-        mine = tuple(symbol for symbol in tick.symbols if symbol in self._owned)
-        state = self._rounds.enter(tick.round) if mine else None
-        if state is None or state.symbols is not None:
+        if not self._voices(tick.symbols):
             return []
-        state.symbols = mine
-        tasks = mesh_tasks(tick.round, mine, owner=self._seat.agent, strategies=self._seat.strategies)
-        votes = self._desk.work(tasks)
-        state.ballots[self._seat.agent] = votes
-        actions: list[Action] = [SetTimer(tick.round, self._seat.deadline_s)]
-        actions += self._ballots(tick.round, votes)
-        return actions + self._settle(tick.round, state)
+        state = self._enter(tick.round)
+        if state is None or (state.tick is not None and tick.attempt <= state.tick.attempt):
+            return []
+        is_first = state.tick is None
+        state.tick = tick
+        self._vote(state, tick)
+        actions: list[Action] = [SetTimer(tick.round, self._seat.deadline_s)] if is_first else []
+        if not is_first:
+            state.reported.clear()
+        return actions + self._ballots(state, tick, to=None) + self._settle(state, tick)
 
     def on_message(self, sender: str, message: Message) -> list[Action]:
         if not isinstance(message, Ballot):
             return []
-        state = self._rounds.enter(message.round)
-        if state is None or sender in state.ballots:
-            return []
-        state.ballots[sender] = message.votes
-        return self._settle(message.round, state)
-
-    def on_timer(self, round: int) -> list[Action]:
-        state = self._rounds.peek(round)
+        state = self._enter(message.round)
         if state is None:
             return []
-        actions = self._settle(round, state, quorum=self._seat.quorum)
-        self._rounds.close(round)
+        for vote in message.votes:
+            state.votes.setdefault(vote.task, vote)
+        return self._settle(state, state.tick) if state.tick is not None else []
+
+    def on_timer(self, round: int) -> list[Action]:
+        state = self._rounds.get(round)
+        if state is None or state.tick is None:
+            return []
+        return self._settle(state, state.tick, quorum=self._seat.quorum)
+
+    def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
+        if is_alive:
+            self._dead.discard(peer)
+        else:
+            self._dead.add(peer)
+        actions: list[Action] = []
+        for state in list(self._rounds.values())[-ROUNDS_MENDED:]:
+            if state.tick is None:
+                continue
+            has_new = self._vote(state, state.tick)
+            to = None if has_new else {peer} if is_alive else self._substitutes(state.tick)
+            actions += self._ballots(state, state.tick, to=to)
+            actions += self._settle(state, state.tick)
         return actions
 
-    def _ballots(self, round: int, votes: tuple[Vote, ...]) -> list[Action]:
-        """One ballot to each co-owner, with the votes on the symbols it shares; sent in the order of names."""
-        per_peer: dict[str, list[Vote]] = {}
-        for vote in votes:
-            for owner in self._seat.owners[vote.symbol]:
-                if owner != self._seat.agent:
-                    per_peer.setdefault(owner, []).append(vote)
-        return [Send(peer, Ballot(round, tuple(shared))) for peer, shared in sorted(per_peer.items())]
+    def _enter(self, round: int) -> _State | None:
+        if round not in self._rounds:
+            if self._rounds and round < next(iter(self._rounds)):
+                return None  # so late that it has been forgotten
+            self._rounds[round] = _State()
+            while len(self._rounds) > ROUNDS_KEPT:
+                self._rounds.popitem(last=False)
+        return self._rounds[round]
 
-    def _settle(self, round: int, state: _State, *, quorum: float = 1.0) -> list[Action]:
-        decided: list[Decision] = []
-        for symbol in state.symbols or ():
-            invited = self._seat.owners[symbol]
-            voted = [owner for owner in invited if owner in state.ballots]
-            if symbol in state.settled or len(voted) < quorum_size(len(invited), quorum):
-                continue
-            state.settled.add(symbol)
-            votes = [vote for owner in voted for vote in state.ballots[owner] if vote.symbol == symbol]
-            if voted[0] == self._seat.agent:
-                decided.append(decide(votes, round=round, symbol=symbol))
-        if state.symbols is not None and len(state.settled) == len(state.symbols):
-            self._rounds.close(round)
-        return [Report(round, tuple(decided))] if decided else []
+    def _holders(self, symbol: str) -> list[str]:
+        """Name who has each voice on a symbol: its owner, or in place of a dead one a spare, or another owner."""
+        slots = self._seat.slots[symbol]
+        alive = [slot.owner for slot in slots if slot.owner not in self._dead]
+        spares = [agent for agent in self._seat.spares[symbol] if agent not in self._dead]
+        substitutes = iter([*spares, *alive * len(slots)])
+        return [slot.owner if slot.owner not in self._dead else next(substitutes, slot.owner) for slot in slots]
+
+    def _voices(self, symbols: Sequence[str]) -> list[tuple[str, int, MeshSlot]]:
+        """List the voices this agent has: symbol, number of the slot, the slot."""
+        me = self._seat.agent
+        return [
+            (symbol, number, slot)
+            for symbol in symbols
+            if symbol in self._seat.slots
+            for number, (holder, slot) in enumerate(zip(self._holders(symbol), self._seat.slots[symbol], strict=True))
+            if holder == me
+        ]
+
+    def _substitutes(self, tick: Tick) -> set[str]:
+        """Name those who have a voice that is not their own: they have heard no ballots so far."""
+        return {
+            holder
+            for symbol, _, _ in self._voices(tick.symbols)
+            for holder, slot in zip(self._holders(symbol), self._seat.slots[symbol], strict=True)
+            if holder != slot.owner
+        }
+
+    def _vote(self, state: _State, tick: Tick) -> bool:
+        """Cast the votes that this agent's voices still lack; say whether there were any."""
+        tasks = [
+            task
+            for symbol, number, slot in self._voices(tick.symbols)
+            for task in slot_tasks(tick.round, symbol, slot=number, strategies=slot.strategies)
+            if task.key not in state.votes
+        ]
+        for vote in self._desk.work(tasks):
+            state.votes[vote.task] = vote
+        return bool(tasks)
+
+    def _ballots(self, state: _State, tick: Tick, *, to: set[str] | None) -> list[Action]:
+        """One ballot to each holder of another voice (or only to some), with this agent's votes on shared symbols."""
+        per_peer: dict[str, list[Vote]] = {}
+        mine = [vote for vote in state.votes.values() if vote.agent == self._seat.agent]
+        for vote in sorted(mine, key=lambda vote: vote.task):
+            for holder in sorted(set(self._holders(vote.symbol))):
+                if holder != self._seat.agent and holder not in self._dead and (to is None or holder in to):
+                    per_peer.setdefault(holder, []).append(vote)
+        return [Send(peer, Ballot(tick.round, tuple(shared))) for peer, shared in sorted(per_peer.items())]
+
+    def _settle(self, state: _State, tick: Tick, *, quorum: float = 1.0) -> list[Action]:
+        """Decide what can be decided, and report where this agent has the first voice that spoke."""
+        due: list[Decision] = []
+        for symbol in sorted({symbol for symbol, _, _ in self._voices(tick.symbols)}):
+            spoken = self._spoken(state, tick.round, symbol)
+            if symbol not in state.decisions and len(spoken) >= quorum_size(len(self._seat.slots[symbol]), quorum):
+                votes = [vote for vote in state.votes.values() if vote.symbol == symbol]
+                state.decisions[symbol] = decide(votes, round=tick.round, symbol=symbol)
+            is_reporter = bool(spoken) and self._holders(symbol)[spoken[0]] == self._seat.agent
+            if symbol in state.decisions and symbol not in state.reported and is_reporter:
+                state.reported.add(symbol)
+                due.append(state.decisions[symbol])
+        return [Report(tick.round, tuple(due))] if due else []
+
+    def _spoken(self, state: _State, round: int, symbol: str) -> list[int]:
+        """List the slots of which all votes are there."""
+        return [
+            number
+            for number, slot in enumerate(self._seat.slots[symbol])
+            if all(
+                task.key in state.votes for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies)
+            )
+        ]

@@ -1,0 +1,227 @@
+"""What the holder of an office does in a round: share the work out, gather the votes, pass them up or decide.
+
+A task is asked of somebody else when who had it dies; votes are kept by task, so that it has one effect whoever
+answers, and answers are remembered for a while, so that a round started again costs no second computation.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from topologies.distribution import least_loaded, round_robin
+from topologies.messages import Result, Task, Tick, Vote, Work
+from topologies.offices import OfficeView
+from topologies.round import Action, Report, Send, SetTimer
+from topologies.seats import Branch, Post
+from topologies.voting import decide
+
+OPEN_MAX = 64
+MEMORY_ROUNDS = 64
+CATCH_UP_TICKS = 16  # as far back as somebody can be helped who was led by nobody for a while
+ROUND_ROBIN = "round_robin"
+LEAST_LOADED = "least_loaded"
+
+
+class VoteMemory:
+    """The votes of the latest rounds, by task: what has been answered is not computed again."""
+
+    def __init__(self) -> None:
+        self._rounds: OrderedDict[int, dict[str, Vote]] = OrderedDict()
+
+    def keep(self, round: int, votes: Iterable[Vote]) -> None:
+        self._rounds.setdefault(round, {}).update({vote.task: vote for vote in votes})
+        while len(self._rounds) > MEMORY_ROUNDS:
+            self._rounds.popitem(last=False)
+
+    def known(self, round: int) -> Mapping[str, Vote]:
+        return self._rounds.get(round, {})
+
+
+@dataclass(slots=True)
+class _Open:
+    tick: Tick
+    requester: str
+    wanted: dict[str, Task] = field(default_factory=dict)
+    votes: dict[str, Vote] = field(default_factory=dict)
+    given: dict[str, dict[str, Task]] = field(default_factory=dict)
+    is_overdue: bool = False
+
+    @property
+    def missing(self) -> list[Task]:
+        """Tasks without a vote that nobody has been given."""
+        taken = {key for tasks in self.given.values() for key in tasks}
+        return [task for key, task in self.wanted.items() if key not in self.votes and key not in taken]
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.votes) >= len(self.wanted)
+
+
+class Leading:
+    """The rounds led from one post."""
+
+    def __init__(
+        self, post: Post, me: str, *, view: OfficeView, distribution: str, is_dead: Callable[[str], bool]
+    ) -> None:
+        self.post = post
+        self.view = view
+        self._me = me
+        self._is_dead = is_dead
+        self._distribution = distribution
+        self._memory = VoteMemory()
+        self._open: dict[int, _Open] = {}
+        self._acting = {
+            branch.agent: branch.agent if branch.office is None else branch.office.holder for branch in post.branches
+        }
+        self.finished = 0
+        self._ticks: deque[Tick] = deque(maxlen=CATCH_UP_TICKS)
+        self._told = dict.fromkeys(self._acting, 0)  # by branch, the last round that it was told of
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        return tuple(self._open)
+
+    def begin(self, tick: Tick, tasks: Sequence[Task], *, requester: str) -> list[Action]:
+        """Start a round, or start it again; every branch alive is given the tick, and its share of the tasks."""
+        self.saw(tick)
+        state = self._open.get(tick.round)
+        if state is not None and tick.attempt <= state.tick.attempt and requester == state.requester:
+            return []
+        if state is None:
+            state = self._open[tick.round] = _Open(tick, requester)
+            while len(self._open) > OPEN_MAX:
+                del self._open[min(self._open)]
+        state.tick, state.requester = tick, requester
+        state.wanted |= {task.key: task for task in tasks}
+        known = self._memory.known(tick.round)
+        state.votes |= {key: known[key] for key in state.wanted if key in known}
+        state.given.clear()
+        actions: list[Action] = [SetTimer(tick.round, self.post.deadline_s)]
+        actions += self._hand_out(state, is_start=True)
+        return actions + self._finish_if_complete(state)
+
+    def saw(self, tick: Tick) -> None:
+        """Keep a tick for those who may miss it."""
+        if not self._ticks or tick.round > self._ticks[-1].round:
+            self._ticks.append(tick)
+
+    def gather(self, sender: str, result: Result) -> list[Action]:
+        """Take a branch's votes; the first on a task counts."""
+        self._memory.keep(result.round, (vote for vote in result.votes if vote.task not in self._known(result.round)))
+        state = self._open.get(result.round)
+        if state is None:
+            return []
+        for vote in result.votes:
+            if vote.task in state.wanted:
+                state.votes.setdefault(vote.task, vote)
+                for tasks in state.given.values():
+                    tasks.pop(vote.task, None)
+        return self._finish_if_complete(state)
+
+    def expire(self, round: int) -> list[Action]:
+        """The deadline of a round: go on with what is there, if this holder still has its group behind it."""
+        state = self._open.get(round)
+        if state is None:
+            return []
+        state.is_overdue = True
+        return self._finish(state) if self.view.has_majority else []
+
+    def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
+        """Give a dead agent's open tasks to others; give a live one what nobody could take."""
+        actions: list[Action] = []
+        for number in sorted(self._open):
+            state = self._open[number]
+            if not is_alive:
+                for branch in self.post.branches:
+                    if self._acting[branch.agent] == peer:
+                        state.given.pop(branch.agent, None)
+            if state.is_overdue and self.view.has_majority:
+                actions += self._finish(state)
+            else:
+                actions += self._hand_out(state, is_start=False)
+        return actions
+
+    def follow(self, office: str, speaker: str) -> None:
+        """The branch that an office leads is spoken for by somebody else from now on."""
+        for branch in self.post.branches:
+            if branch.office is not None and branch.office.name == office:
+                self._acting[branch.agent] = speaker
+                self._told[branch.agent] = 0
+
+    def abandon(self) -> None:
+        """Somebody else holds the office."""
+        self._open.clear()
+
+    @property
+    def subordinates(self) -> set[str]:
+        """All who are to know who holds this office: the branches, and who may come to speak for one."""
+        agents = {branch.agent for branch in self.post.branches}
+        return agents.union(*(branch.office.holders for branch in self.post.branches if branch.office is not None))
+
+    def _known(self, round: int) -> Mapping[str, Vote]:
+        return self._memory.known(round)
+
+    def _hand_out(self, state: _Open, *, is_start: bool) -> list[Action]:
+        alive = [branch for branch in self.post.branches if self._is_reachable(branch)]
+        tasks = state.missing
+        shares = self._share(tasks, alive, turn=state.tick.round) if tasks else {}
+        actions: list[Action] = []
+        for branch in alive:
+            given = shares.get(branch.agent, ())
+            if given:
+                state.given.setdefault(branch.agent, {}).update({task.key: task for task in given})
+            speaker = self._acting[branch.agent]
+            if given or (is_start and speaker != self._me):
+                actions.append(Send(speaker, self._work(state, given, to=branch.agent)))
+        return actions
+
+    def _work(self, state: _Open, given: Sequence[Task], *, to: str) -> Work:
+        told, now = self._told[to], state.tick.round
+        self._told[to] = max(told, now)
+        return Work(
+            office=self.post.office.name,
+            token=self.view.seen,
+            tick=state.tick,
+            tasks=tuple(given),
+            standby=tuple(state.wanted.values()) if self._acting[to] in self.post.office.holders else (),
+            finished=self.finished,
+            earlier=tuple(tick for tick in self._ticks if told < tick.round < now),
+        )
+
+    def _is_reachable(self, branch: Branch) -> bool:
+        speaker = self._acting[branch.agent]
+        return speaker == self._me or not self._is_dead(speaker)
+
+    def _share(self, tasks: Sequence[Task], alive: Sequence[Branch], *, turn: int) -> dict[str, tuple[Task, ...]]:
+        able = _widened([branch for branch in alive if branch.capacity], tasks)
+        if not able:
+            return {}
+        if self._distribution == ROUND_ROBIN:
+            return round_robin(tasks, able, turn=turn)
+        outstanding: Counter[str] = Counter()
+        for state in self._open.values():
+            outstanding.update({agent: len(given) for agent, given in state.given.items()})
+        return least_loaded(tasks, able, outstanding=outstanding, turn=turn)
+
+    def _finish_if_complete(self, state: _Open) -> list[Action]:
+        return self._finish(state) if state.is_complete and self.view.has_majority else []
+
+    def _finish(self, state: _Open) -> list[Action]:
+        """Pass the votes up, or at the top decide; whoever has not answered is left out."""
+        number = state.tick.round
+        self._open.pop(number, None)
+        self.finished = min(self._open, default=number + 1) - 1
+        votes = tuple(state.votes[key] for key in sorted(state.votes))
+        if self.post.above is not None:
+            return [Send(state.requester, Result(self.post.above.name, number, votes))]
+        decisions = tuple(
+            decide((vote for vote in votes if vote.symbol == symbol), round=number, symbol=symbol)
+            for symbol in state.tick.symbols
+        )
+        return [Report(number, decisions, self.post.office.name, self.view.seen)]
+
+
+def _widened(branches: Sequence[Branch], tasks: Sequence[Task]) -> list[Branch]:
+    """Let everyone run what nobody left was meant to run: all workers carry all strategies."""
+    orphaned = {task.strategy for task in tasks} - {name for branch in branches for name in branch.capacity}
+    return [Branch(branch.agent, {**dict.fromkeys(sorted(orphaned), 1), **branch.capacity}) for branch in branches]
