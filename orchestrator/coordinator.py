@@ -16,6 +16,7 @@ from orchestrator.crew import Crew, SwarmFailed
 from orchestrator.floor import Floor
 from orchestrator.journal import Journal
 from orchestrator.modes import Environment
+from orchestrator.office_book import OfficeBook
 from orchestrator.plan import Plan
 from orchestrator.recovery import Recovery
 from orchestrator.verdicts import Verdicts
@@ -72,6 +73,7 @@ class SwarmCoordinator:
             self.swarm,
             self.environment.token_hex(TOKEN_BYTES),
             detector_settings(topology, heartbeat_s_min=self.environment.heartbeat_s_min),
+            OfficeBook(topology),
         )
         self.floor = Floor(self.plan, self.journal, self.board, self.environment.now_s, self._assignments)
         self.manager = SandboxManager(
@@ -170,7 +172,7 @@ class SwarmCoordinator:
             case Decided():
                 self.floor.hear(account)
             case TookOffice(office=office, token=token):
-                if self._assignments.took_office(office, token):
+                if self._assignments.offices.took_office(office, token):
                     self.journal.record("office.taken", office, agent=agent, token=token)
                     self.floor.ask_again()
             case PeerNoticed() if self.recovery is not None:

@@ -143,7 +143,7 @@ class Crew:
 
     async def start_round(self, tick: Tick) -> None:
         """Send a tick to the entry agents."""
-        for agent in self._assignments.entries(self.absent):
+        for agent in self._assignments.offices.entries(self.absent):
             await self.send(agent, Start(tick))
 
     async def drain(self) -> None:

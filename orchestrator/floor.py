@@ -56,7 +56,7 @@ class Floor:
     def hear(self, account: Decided) -> None:
         """Take decisions as they come; from who has lost the right to decide, none."""
         now_s = self.now_s()
-        if account.office and not self.assignments.took_office(account.office, account.token):
+        if account.office and not self.assignments.offices.took_office(account.office, account.token):
             self.journal.record("decision.refused", account.office, agent=account.agent, token=account.token)
             return
         for decision in account.decisions:

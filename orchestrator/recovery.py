@@ -117,7 +117,7 @@ class Recovery:
         self.on_sandbox(sandbox)
         await self.crew.open({agent: sandbox}, self.network)
         async with self.floor.admission() as rounds_over:
-            self.assignments.appoint(agent)
+            self.assignments.offices.appoint(agent)
             await self.crew.assign([agent], rounds_over=rounds_over, deadline_s=ADMISSION_DEADLINE_S)
             self.verdicts.arrived(agent, generation, self.now_s())
             await self.crew.welcome(agent)
