@@ -8,9 +8,11 @@ and so does the coordinator before anything takes effect. The vote keeps a deput
 
 from collections.abc import Callable, Iterable
 
-from topologies.messages import Canvass, Claim, Grant
+from topologies.messages import Canvass, Claim, Grant, Refusal
 from topologies.round import Action, Send, Took
 from topologies.seats import Office, holder_of, next_token
+
+POKES_BETWEEN = 6
 
 
 class OfficeView:
@@ -25,6 +27,7 @@ class OfficeView:
         self._candidacy = 0
         self._grants: set[str] = set()
         self._asked: Canvass | None = None
+        self._pokes = 0
 
     @property
     def holder(self) -> str:
@@ -62,11 +65,26 @@ class OfficeView:
             actions += self._canvass()
         return actions
 
+    def poke(self) -> list[Action]:
+        """Stand for the office, now and then, as long as nobody's right to it is settled.
+
+        A candidacy may miss its majority because members were away; when they are back, nothing else would set the
+        vote in motion again. The possible holders take turns, so that they do not outbid each other for ever.
+        """
+        if self._is_settled or self._me not in self.office.holders:
+            self._pokes = 0
+            return []
+        self._pokes += 1
+        turn = self.office.holders.index(self._me) + 1
+        return self._canvass() if self._pokes % POKES_BETWEEN == turn * POKES_BETWEEN // 3 else []
+
     def on_canvass(self, canvass: Canvass) -> list[Action]:
         """React to a candidate: grant, keep it in mind, or tell it that the holder is alive."""
         candidate = holder_of(self.office, canvass.token)
-        if self.is_held_here or canvass.token <= self.seen:
-            return [Send(candidate, Claim(self.office.name, self.seen))] if self.is_held_here else []
+        if self.is_held_here:
+            return [Send(candidate, Claim(self.office.name, self.seen))]
+        if canvass.token < self._promised:
+            return [Send(candidate, Refusal(self.office.name, self._promised))]
         if self._may_grant(canvass.token):
             return self._grant(canvass)
         self._asked = canvass
@@ -84,11 +102,12 @@ class OfficeView:
         return [Took(self.office.name, grant.token)]
 
     def on_refusal(self, token: int) -> list[Action]:
-        """React to a member that has promised a higher token: stand for the office anew, above it."""
-        if token <= self._promised or not self.is_held_here:
+        """React to a member that has promised a higher token: to be obeyed again takes one above that."""
+        if token <= self._promised:
             return []
+        was_held_here = self.is_held_here
         self._promised = token
-        return self._canvass()
+        return self._canvass() if was_held_here else []
 
     def claim(self, to: Iterable[str]) -> list[Action]:
         """Tell others who holds the office."""
@@ -97,7 +116,13 @@ class OfficeView:
 
     def _may_grant(self, token: int) -> bool:
         candidate = holder_of(self.office, token)
-        return token > self._promised and (self._is_dead(self.holder) or self.holder == candidate)
+        has_no_holder = not self._is_settled or self._is_dead(self.holder)
+        return token > self._promised and (has_no_holder or self.holder == candidate)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether nobody was promised anything that has not come true."""
+        return self._promised == self.seen
 
     def _grant(self, canvass: Canvass) -> list[Action]:
         self._promised, self._asked = canvass.token, None

@@ -86,7 +86,7 @@ class Agent:
         self._member = Member(
             assign.seat, self._desk, settings=assign.detector, now_s=host.now_s(), rounds_over=assign.rounds_over
         )
-        self._timers = Timers(lambda round: self._react(round, lambda: self._member.on_timer(round)))
+        self._timers = Timers(lambda round, office: self._react(round, lambda: self._member.on_timer(round, office)))
         self._changes = Changes()
         me = LinkEnd(
             agent=self.name,
@@ -197,8 +197,8 @@ class Agent:
                     self._outbox.post(TookOffice(self.name, office, token))
                 case Noticed(peer=peer, generation=generation, state=state):
                     self._outbox.post(PeerNoticed(self.name, peer, generation, state))
-                case SetTimer(round=number, after_s=after_s):
-                    self._timers.set(number, after_s)
+                case SetTimer(round=number, after_s=after_s, office=office):
+                    self._timers.set(number, after_s, office)
 
     async def _announce(self) -> None:
         """Tell the coordinator as soon as all links are up and all who send here have joined."""

@@ -56,8 +56,8 @@ class DelegationRound:
             case _:
                 return []
 
-    def on_timer(self, round: int) -> list[Action]:
-        return self._perform([action for leader in self._leaders.values() for action in leader.expire(round)])
+    def on_timer(self, round: int, office: str) -> list[Action]:
+        return self._perform(self._leaders[office].expire(round))
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
         if is_alive:
@@ -71,6 +71,12 @@ class DelegationRound:
             if leader.view.is_held_here:
                 actions += leader.on_peer(peer, is_alive=is_alive)
         return self._perform(actions)
+
+    def on_check(self) -> list[Action]:
+        return self._perform([action for leader in self._leaders.values() for action in leader.view.poke()])
+
+    def duties(self) -> list[str]:
+        return [name for name, leader in self._leaders.items() if leader.view.is_held_here]
 
     def _lead(self, post: Post) -> Leading:
         view = self._views[post.office.name]

@@ -72,7 +72,7 @@ class MeshRound:
             state.votes.setdefault(vote.task, vote)
         return self._settle(state, state.tick) if state.tick is not None else []
 
-    def on_timer(self, round: int) -> list[Action]:
+    def on_timer(self, round: int, office: str) -> list[Action]:
         state = self._rounds.get(round)
         if state is None or state.tick is None:
             return []
@@ -92,6 +92,12 @@ class MeshRound:
             actions += self._ballots(state, state.tick, to=to)
             actions += self._settle(state, state.tick)
         return actions
+
+    def on_check(self) -> list[Action]:
+        return []
+
+    def duties(self) -> list[str]:
+        return [symbol for symbol in sorted(self._seat.slots) if self._holders(symbol)[0] == self._seat.agent]
 
     def _enter(self, round: int) -> _State | None:
         if round not in self._rounds:

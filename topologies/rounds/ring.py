@@ -58,7 +58,7 @@ class RingRound:
             return self._note_executed(message.round)
         return []
 
-    def on_timer(self, round: int) -> list[Action]:
+    def on_timer(self, round: int, office: str) -> list[Action]:
         return []  # a lane waits for nobody: what comes is passed on, the coordinator holds the deadline
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
@@ -70,6 +70,17 @@ class RingRound:
         if not was_next:
             return []
         return [action for message in tuple(self._kept) for action in self._send(message)]
+
+    def on_check(self) -> list[Action]:
+        return []
+
+    def duties(self) -> list[str]:
+        lanes = self._seat.lanes
+        mine = [self._seat.lane] if lanes[self._seat.lane].agents[-1] == self._me else []
+        before = (self._seat.lane - 1) % len(lanes)
+        if lanes[self._seat.lane].agents[0] == self._me and lanes[before].agents[-1] in self._dead:
+            mine.append(before)
+        return [f"end of lane {lane}" for lane in mine]
 
     def _next(self) -> str:
         """Name who comes next, the dead passed by; this agent itself when nobody within reach is alive."""
