@@ -5,6 +5,7 @@ from collections import Counter
 import networkx as nx
 import pytest
 
+from topologies.augmentation import fewest_links
 from topologies.invariants import Invariant, invariants
 from topologies.kinds import Role, Stage, TopologyKind
 from topologies.layouts import LayoutRequest, lay_out
@@ -274,6 +275,26 @@ def test_big_mesh_with_a_lonely_peer_breaks_two_rules():
         graph.remove_edges_from(both_ways(*(("a07", other) for other in graph if other != "a07")))
 
     assert broken("mesh", cut_off, agents=40) == {Invariant.MESH_CONNECTED, Invariant.MESH_DEGREE}
+
+
+@pytest.mark.parametrize(
+    ("paths", "degree", "links"),
+    [
+        pytest.param(["abc", "def", "ghi"], 2, 3, id="ends of three paths: one circle"),
+        pytest.param(["abca", "defd"], 2, 1, id="two circles: one link between them"),
+        pytest.param(["a", "b", "c", "d"], 1, 3, id="four alone: a tree, not two pairs"),
+        pytest.param(["abcdea"], 3, 3, id="a circle of five: two across, one served twice"),
+    ],
+)
+def test_fewest_links(paths, degree, links):
+    graph = nx.Graph()
+    for path in paths:
+        nx.add_path(graph, path)
+    chosen = fewest_links(graph, degree)
+    assert len(chosen) == links
+    graph.add_edges_from(chosen)
+    assert nx.is_connected(graph)
+    assert min(found for _, found in graph.degree) == degree or degree == 1
 
 
 @pytest.mark.parametrize("kind", list(TopologyKind))
