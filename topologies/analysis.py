@@ -45,13 +45,19 @@ class Connectivity:
 def single_points_of_failure(graph: "Shape[str]") -> tuple[str, ...]:
     """Name every agent whose loss alone leaves some survivor out of another's reach along the edges.
 
-    Where edges go both ways these are the articulation points (Hopcroft and Tarjan 1973); in a ring, strong ones.
+    These are the strong articulation points; where edges go both ways, the articulation points. Seen from any agent
+    r they are the dominators towards others and, with all edges turned round, from others (Italiano, Laura and
+    Santaroni 2012), and r itself where the rest is not connected without it. The graph is strongly connected.
     """
-    if _is_both_ways(graph):
-        return tuple(sorted(nx.articulation_points(nx.Graph(graph))))
     if len(graph) <= 2:
         return ()
-    return tuple(sorted(agent for agent in graph if not nx.is_strongly_connected(_without(graph, agent))))
+    start = min(graph)
+    turned = graph.reverse(copy=False)
+    points = {*nx.immediate_dominators(graph, start).values(), *nx.immediate_dominators(turned, start).values()}
+    points -= {start, None}
+    if not nx.is_strongly_connected(graph.subgraph(set(graph) - {start})):
+        points.add(start)
+    return tuple(sorted(points))
 
 
 def diameter(graph: "Shape[str]") -> int:
@@ -127,7 +133,3 @@ def messages_per_repair(kind: TopologyKind, graph: "Shape[str]", *, failed: str,
 
 def _is_both_ways(graph: "Shape[str]") -> bool:
     return all(graph.has_edge(v, u) for u, v in graph.edges)
-
-
-def _without(graph: "Shape[str]", agent: str) -> "Shape[str]":
-    return graph.subgraph(other for other in graph if other != agent)

@@ -1,5 +1,6 @@
 """Structure and costs of shapes small enough to count by hand, and the formulas against the layout's own counts."""
 
+import networkx as nx
 import pytest
 
 from topologies.analysis import (
@@ -40,6 +41,20 @@ def reserve(kind, agents):
 )
 def test_single_points_of_failure(kind, points):
     assert single_points_of_failure(shape(layout(kind, 7))) == points
+
+
+@pytest.mark.parametrize("agents", SIZES)
+@pytest.mark.parametrize("kind", list(TopologyKind))
+def test_single_point_of_failure_is_one_without_which_the_rest_is_not_connected(kind, agents):
+    def is_point(graph, agent):
+        rest = graph.subgraph(set(graph) - {agent})
+        return len(rest) > 0 and not nx.is_strongly_connected(rest)
+
+    for graph in (shape(layout(kind, agents)), reserve(kind, agents)):
+        points = single_points_of_failure(graph)
+        assert points == tuple(sorted(agent for agent in graph if is_point(graph, agent)))
+        if kind is not TopologyKind.RING:
+            assert set(points) == set(nx.articulation_points(nx.Graph(graph)))
 
 
 @pytest.mark.parametrize("agents", [size for size in SIZES if size >= 3])
