@@ -69,7 +69,7 @@ class CircuitBreaker:
         """Return the state at `now`; time alone can change it."""
         if self._state is BreakerState.OPEN and now >= self._until_s:
             self._enter(BreakerState.HALF_OPEN)
-        elif self._state is BreakerState.HALF_OPEN and self._probes_given and now >= self._until_s:
+        elif self._has_lost_a_probe(now):
             self._reopen(now)
         return self._state
 
@@ -105,6 +105,10 @@ class CircuitBreaker:
     def retry_after_s(self, *, now: float) -> float:
         """Return the seconds until a call may be tried again; 0 when it may be now or a probe is under way."""
         return self._until_s - now if self.state(now=now) is BreakerState.OPEN else 0.0
+
+    def _has_lost_a_probe(self, now: float) -> bool:
+        is_waiting = self._state is BreakerState.HALF_OPEN and self._probes_given > self._probes_passed
+        return is_waiting and now >= self._until_s
 
     def _has_failed_too_often(self) -> bool:
         failed = self._calls.count(False)

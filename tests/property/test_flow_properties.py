@@ -48,9 +48,9 @@ class AnyHop(RuleBasedStateMachine):
         state = self.look()
         permit = self.breaker.admit(now=self.now)
         self.probes += state is BreakerState.HALF_OPEN and permit is not None
-        assert (permit is None) == (state is BreakerState.OPEN or (state is BreakerState.HALF_OPEN and permit is None))
+        assert permit is None or state is not BreakerState.OPEN
+        assert permit is not None or state is not BreakerState.CLOSED
         if permit is not None:
-            assert state is not BreakerState.OPEN
             self.under_way.append(permit)
 
     @precondition(lambda self: self.under_way)
@@ -67,13 +67,16 @@ class AnyHop(RuleBasedStateMachine):
         assert 0.0 <= self.breaker.retry_after_s(now=self.now) <= SETTINGS.open_s_max
 
     def teardown(self):
-        """A hop that is sound again is used again, whatever was before, within the longest wait and two probes."""
-        self.now += SETTINGS.open_s_max + SETTINGS.probe_s_max
-        self.breaker.state(now=self.now)
-        self.now += SETTINGS.open_s_max
-        for _ in range(SETTINGS.probes):
-            if (permit := self.breaker.admit(now=self.now)) is not None:
+        """A hop that is sound again comes to be used for good, whatever was before: a window of calls passes."""
+        passed = 0
+        for _ in range(2 * SETTINGS.window + 10):  # the calls of a window twice, as it may open once, and the waits
+            permit = self.breaker.admit(now=self.now)
+            if permit is not None:
                 self.breaker.settle(permit, is_success=True, now=self.now)
+                passed += 1
+            else:  # open, or waiting for a probe that is lost
+                self.now += self.breaker.retry_after_s(now=self.now) or SETTINGS.probe_s_max
+        assert passed >= SETTINGS.window
         assert self.breaker.state(now=self.now) is BreakerState.CLOSED
 
 

@@ -90,6 +90,13 @@ def test_probe_that_never_ends_counts_as_failed():
     assert breaker.retry_after_s(now=7.0) == pytest.approx(4.0)
 
 
+def test_half_open_breaker_waits_for_its_second_probe_as_long_as_there_is_no_call():
+    breaker = opened()
+    assert call(breaker, "+", now=2.0) is HALF_OPEN
+    assert breaker.state(now=1000.0) is HALF_OPEN
+    assert call(breaker, "+", now=1000.0) is CLOSED
+
+
 @pytest.mark.parametrize("is_success", [True, False])
 @pytest.mark.parametrize("now", [1.0, 2.0])
 def test_end_of_a_call_from_before_it_opened_changes_nothing(is_success, now):
