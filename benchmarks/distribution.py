@@ -192,11 +192,15 @@ def measure(workload: str, fleet: str, *, strategy: str, seed: int, size: tuple[
         fleet=fleet,
         strategy=strategy,
         seed=seed,
-        time_ratio=now / least_total if workload == "closed" else statistics.quantiles(ratios, n=20)[-1],
-        share_max=max(simulation.done.values()) / simulation.done.total(),
-        failed=simulation.failed / simulation.asked,
-        share_us=simulation.share_s / simulation.asked * 1e6,
+        time_ratio=_rounded(now / least_total if workload == "closed" else statistics.quantiles(ratios, n=20)[-1]),
+        share_max=_rounded(max(simulation.done.values()) / simulation.done.total()),
+        failed=_rounded(simulation.failed / simulation.asked),
+        share_us=_rounded(simulation.share_s / simulation.asked * 1e6),
     )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4f}")
 
 
 def table(outcomes: list[Outcome]) -> list[str]:
@@ -227,7 +231,9 @@ def write_report(report: Report, directory: Path) -> str:
         "is divided by the least these agents would need if all speeds were known and tasks divisible. In the closed "
         "workload it is the time of all rounds, one after the other; in the stream (load 70 %) the 95th percentile of "
         "a round's. Consensus does every task three times, so the stream is more than the agents can do; a task "
-        "fails when fewer than two replicas answer. The last three rows are ablations of adaptive.",
+        "fails when fewer than two replicas answer. Where an agent is given more than it can do, its queue and so the "
+        "figure grow with every round: there the figures tell only that it is so. The last three rows are ablations of "
+        "adaptive.",
     ]
     for workload in ("closed", "stream"):
         for fleet in FLEETS:
