@@ -137,7 +137,7 @@ def _look_at_file(location: FileLocation) -> None:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     engine.dispose()
     if found != "ok":
-        raise _corrupted(str(location), str(found))
+        raise _corrupted(str(location), _line(found))
 
 
 def _file_engine(location: FileLocation) -> AsyncEngine:
@@ -250,5 +250,5 @@ def _corrupted(where: str, said: str) -> StoreCorrupted:
     )
 
 
-def _line(error: BaseException) -> str:
+def _line(error: object) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__

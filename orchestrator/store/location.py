@@ -62,14 +62,14 @@ def locate(state: str | Path | None = None) -> Location:
         case "sqlite" if rest.startswith("/") and len(rest) > 1:
             return FileLocation(Path(rest[1:]))
         case "postgresql" | "postgres":
-            return ServerLocation(f"postgresql://{rest}", f"postgresql://{_without_password(rest)}")
+            url = f"postgresql://{rest}"
+            return ServerLocation(url, _without_password(url))
         case _:
             raise StoreUnusable(f"the state was asked for at {_without_password(state)!r}; {_KNOWN}")
 
 
-def _without_password(text: str) -> str:
-    """Leave out what stands between a user and the host; and what is behind `?`, where a password may stand too."""
-    before, _, _ = text.partition("?")
-    credentials, separator, host = before.rpartition("@")
-    user, colon, _ = credentials.rpartition(":") if "://" not in credentials else (credentials, "", "")
-    return f"{user if colon else credentials}{separator}{host}"
+def _without_password(url: str) -> str:
+    """Leave out what stands between a user and the host, and what is behind `?`, where a password may stand too."""
+    kind, separator, rest = url.partition("?")[0].partition("://")
+    credentials, at, host = rest.rpartition("@")
+    return f"{kind}{separator}{credentials.partition(':')[0]}{at}{host}"
