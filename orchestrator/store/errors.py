@@ -11,6 +11,7 @@ StoreError
 +-- StoreConflict        what was to be written contradicts what is recorded: a defect of the writer
 +-- SwarmExists          a swarm of this name has not been stopped
 +-- SwarmUnknown         no swarm of this name was ever recorded
++-- SlotsTaken           the account has fewer free slots than were asked for
 """
 
 from datetime import datetime
@@ -63,3 +64,7 @@ class SwarmExists(StoreError):
 
 class SwarmUnknown(StoreError):
     """No swarm of this name was ever recorded."""
+
+
+class SlotsTaken(StoreError):
+    """The account has fewer free slots than were asked for."""

@@ -40,6 +40,11 @@ STEPS: Sequence[Sequence[str]] = (
         f"CREATE TABLE events ({_OWNED}, sequence BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL, event TEXT NOT NULL,"
         " subject TEXT NOT NULL, facts JSON NOT NULL, token BIGINT NOT NULL, PRIMARY KEY (swarm, sequence))",
     ),
+    (  # 2: what coordinators share when they share an account
+        "CREATE TABLE accounts (name TEXT NOT NULL PRIMARY KEY, create_due TIMESTAMPTZ)",
+        f"CREATE TABLE slots (account TEXT NOT NULL REFERENCES accounts (name), {_OWNED}, key TEXT NOT NULL,"
+        " until TIMESTAMPTZ NOT NULL, PRIMARY KEY (account, swarm, key))",
+    ),
 )
 SCHEMA_VERSION = len(STEPS)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from orchestrator.store import leases
+from orchestrator.store.accounts import AccountBook
 from orchestrator.store.changes import Change
 from orchestrator.store.database import Database
 from orchestrator.store.errors import SwarmExists
@@ -67,6 +68,10 @@ class Store:
             return Writer(SwarmRows(connection, lease.swarm), lease.token, now).write(changes)
 
         return await self.database.write(write)
+
+    def account(self, name: str) -> AccountBook:
+        """Return what coordinators share of an account. `name` is stored and shown: not the API key."""
+        return AccountBook(self.database, where=self.where, name=name)
 
     async def swarms(self) -> Sequence[SwarmRecord]:
         """List all swarms, by name."""

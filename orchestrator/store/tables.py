@@ -129,3 +129,19 @@ events = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("token", sa.BigInteger, nullable=False),
 )
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("create_due", Moment),
+)
+
+slots = sa.Table(
+    "slots",
+    metadata,
+    sa.Column("account", sa.Text, sa.ForeignKey("accounts.name"), primary_key=True),
+    _swarm_key(),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("until", Moment, nullable=False),
+)

@@ -97,7 +97,7 @@ async def test_tables_are_as_statements_use_them(any_state):
             table: (
                 {column["name"]: column["nullable"] for column in inspector.get_columns(table)},
                 inspector.get_pk_constraint(table)["constrained_columns"],
-                [key["referred_table"] for key in inspector.get_foreign_keys(table)],
+                {key["referred_table"] for key in inspector.get_foreign_keys(table)},
             )
             for table in inspector.get_table_names()
         }
@@ -108,7 +108,7 @@ async def test_tables_are_as_statements_use_them(any_state):
         table.name: (
             {column.name: column.nullable for column in table.c},
             [column.name for column in table.primary_key],
-            [key.column.table.name for key in table.foreign_keys],
+            {key.column.table.name for key in table.foreign_keys},
         )
         for table in metadata.sorted_tables
     }
