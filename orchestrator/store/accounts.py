@@ -38,7 +38,7 @@ class AccountBook:
         """Take slots, or hold longer what is held already. Raises SlotsTaken with nothing taken, or LeaseLost."""
 
         def reserve(connection: sa.Connection) -> None:
-            leases.check_fence(connection, lease, self._where)
+            leases.check_fence(connection, lease, where=self._where)
             self._lock(connection)
             connection.execute(sa.delete(slots).where(slots.c.account == self._name, slots.c.until <= now))
             held = self._held(connection)
@@ -59,7 +59,7 @@ class AccountBook:
         """Give slots back, once their sandboxes are gone; those that are not held do not matter. Raises LeaseLost."""
 
         def release(connection: sa.Connection) -> None:
-            leases.check_fence(connection, lease, self._where)
+            leases.check_fence(connection, lease, where=self._where)
             is_it = (slots.c.account == self._name, slots.c.swarm == lease.swarm, slots.c.key.in_(sorted(keys)))
             connection.execute(sa.delete(slots).where(*is_it))
 

@@ -30,7 +30,7 @@ def read_lease(connection: sa.Connection, swarm: str) -> Lease | None:
     return None if row is None else Lease(**row._mapping)
 
 
-def check_fence(connection: sa.Connection, lease: Lease, where: str) -> None:
+def check_fence(connection: sa.Connection, lease: Lease, *, where: str) -> None:
     """Refuse an outdated coordinator, or one older than the schema. Raises LeaseLost, SwarmUnknown or StoreNewer."""
     lock_swarm(connection, lease.swarm)
     refuse_newer(connection.execute(sa.select(about.c.schema_version)).scalar_one(), where)

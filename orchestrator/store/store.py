@@ -64,7 +64,7 @@ class Store:
         """
 
         def write(connection: sa.Connection) -> int:
-            leases.check_fence(connection, lease, self.where)
+            leases.check_fence(connection, lease, where=self.where)
             return Writer(SwarmRows(connection, lease.swarm), lease.token, now).write(changes)
 
         return await self.database.write(write)
@@ -91,7 +91,7 @@ class Store:
 
     async def _extend(self, lease: Lease, until: datetime) -> Lease:
         def extend(connection: sa.Connection) -> Lease:
-            leases.check_fence(connection, lease, self.where)
+            leases.check_fence(connection, lease, where=self.where)
             return leases.extend(connection, lease, until=until)
 
         return await self.database.write(extend)

@@ -93,7 +93,7 @@ class Writer:
         if found is not None:
             if found["state"] is SandboxState.ENDED and sandbox.state is not SandboxState.ENDED:
                 raise StoreConflict(f"sandbox {sandbox.id} has ended, it cannot be {sandbox.state}")
-            _keep(f"sandbox {sandbox.id}", found, {name: getattr(sandbox, name) for name in SANDBOX_FIXED})
+            _keep(f"sandbox {sandbox.id}", found, said={name: getattr(sandbox, name) for name in SANDBOX_FIXED})
         self._put(sandboxes, sandbox, found=found)
 
     def _open(self, change: OpenIntent) -> None:
@@ -105,7 +105,7 @@ class Writer:
         elif found["outcome"] is not None:
             raise StoreConflict(f"intent {change.key} ended {found['outcome']} already; a new attempt has a new key")
         else:
-            _keep(f"intent {change.key}", found, said)
+            _keep(f"intent {change.key}", found, said=said)
 
     def _close(self, change: CloseIntent) -> None:
         found = self.rows.find(intents, {"key": change.key})
@@ -119,7 +119,7 @@ class Writer:
     def _save_order(self, order: BrokerOrder) -> None:
         found = self.rows.find(orders, {"key": order.key})
         if found is not None:
-            _keep(f"order {order.key}", found, {"symbol": order.symbol})
+            _keep(f"order {order.key}", found, said={"symbol": order.symbol})
             before, after = found["state"], order.state
             if before is not after and (before in ORDER_STATES_FINAL or after is OrderState.INTENDED):
                 raise StoreConflict(f"order {order.key} is {before}, it cannot become {after}")
@@ -153,7 +153,7 @@ class Writer:
         return last
 
 
-def _keep(what: str, found: sa.RowMapping, said: Mapping[str, object]) -> None:
+def _keep(what: str, found: sa.RowMapping, *, said: Mapping[str, object]) -> None:
     """Refuse to change what a record is about."""
     for name, value in said.items():
         if found[name] != value:
