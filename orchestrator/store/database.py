@@ -132,10 +132,12 @@ def _look_at_file(location: FileLocation) -> None:
     engine = sa.create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
     )
-    with translated(str(location)), engine.connect() as connection:
-        read_version(connection, str(location))
-        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    engine.dispose()
+    try:
+        with translated(str(location)), engine.connect() as connection:
+            read_version(connection, str(location))
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    finally:
+        engine.dispose()
     if found != "ok":
         raise _corrupted(str(location), _line(found))
 
