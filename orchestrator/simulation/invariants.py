@@ -75,6 +75,7 @@ class Checker:
 
     def on_holder(self, office: str, token: int, *, holder: tuple[str, int]) -> None:
         """A process (agent, generation) acts in the right of an office."""
+        self._tokens[office] = max(token, self._tokens.get(office, 0))
         known = self._holders.setdefault((office, token), holder)
         self.require(
             known == holder,

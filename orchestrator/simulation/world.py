@@ -178,11 +178,6 @@ class World:
     def _check_end(self) -> None:
         """Check what must hold long after the last fault, and what must add up."""
         checker, network = self.checker, self.network
-        since_s = self._calm_s + REPAIR_BOUND_HEARTBEATS * HEARTBEAT_S
-        stuck = [str(number) for at_s, number in self.control.rounds.failed if at_s > since_s]
-        checker.require(not stuck, Invariant.PROGRESS, found=f"rounds failed without a fault: {', '.join(stuck[:5])}")
-        played = self.control.rounds.ledger.completed
-        checker.require(played > 0, Invariant.PROGRESS, found="no round was ever completed")
         gone = sorted(self.control.absent)
         checker.require(not gone, Invariant.REPAIRED, found=f"without a process: {', '.join(gone)}")
         for node in self.processes.nodes.values():
@@ -191,6 +186,11 @@ class World:
             checker.require(not dead, Invariant.REPAIRED, found=f"{node.name} takes {', '.join(dead)} for dead")
         duties = [(node.name, duty) for node in self.processes.nodes.values() for duty in node.member.duties()]
         checker.on_quiet(duties, duties_of(self.topology))
+        since_s = self._calm_s + REPAIR_BOUND_HEARTBEATS * HEARTBEAT_S
+        stuck = [str(number) for at_s, number in self.control.rounds.failed if at_s > since_s]
+        checker.require(not stuck, Invariant.PROGRESS, found=f"rounds failed without a fault: {', '.join(stuck[:5])}")
+        played = self.control.rounds.ledger.completed
+        checker.require(played > 0, Invariant.PROGRESS, found="no round was ever completed")
         adds_up = network.sent + network.duplicated == network.dropped + network.delivered + network.under_way
         checker.require(
             adds_up, Invariant.CONSERVED, found="frames sent are not frames dropped, delivered and under way"
