@@ -89,7 +89,7 @@ class Classification:
 
 
 def classify(
-    experiment: Sequence[float], control: Sequence[float], criteria: Criteria, *, rng: random.Random
+    experiment: Sequence[float], control: Sequence[float], *, criteria: Criteria, rng: random.Random
 ) -> Classification:
     """Judge `experiment`, the new version's sample, against `control`.
 

@@ -20,6 +20,7 @@ EPSILON = 2.220446049250313e-16
 
 Samples = Sequence[float] | npt.NDArray[np.float64]
 Function = Callable[[float], float]
+Point = tuple[float, float]
 
 
 class AllTiedError(ValueError):
@@ -55,7 +56,7 @@ def estimate_shift(x: Samples, y: Samples, *, confidence: float) -> ShiftInterva
             return lowest
         if is_bounded and at_highest >= 0:
             return highest
-        return find_root(difference, (lowest, at_lowest), (highest, at_highest))
+        return find_root(difference, low=(lowest, at_lowest), high=(highest, at_highest))
 
     return ShiftInterval(
         low=root(-quantile, is_bounded=True),
@@ -87,7 +88,7 @@ def average_ranks(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float
     return (last - (sizes - 1) / 2)[places.reshape(-1)], sizes
 
 
-def find_root(function: Function, low: tuple[float, float], high: tuple[float, float]) -> float:
+def find_root(function: Function, *, low: Point, high: Point) -> float:
     """Find where `function` crosses zero between two points (x, value), by Brent's method as in R's ``zeroin``.
 
     The tolerance is absolute. Without a crossing the result is wherever the search ends, as in the original.
@@ -109,7 +110,7 @@ def find_root(function: Function, low: tuple[float, float], high: tuple[float, f
         if abs(step) <= tolerance or fb == 0:
             return b
         if abs(previous) >= tolerance and abs(fa) > abs(fb):
-            step = _interpolate((a, fa), (b, fb), (c, fc), limits=(previous, tolerance))
+            step = _interpolate(((a, fa), (b, fb), (c, fc)), previous=previous, tolerance=tolerance)
         if abs(step) < tolerance:
             step = math.copysign(tolerance, step) if step != 0 else -tolerance
         a, fa = b, fb
@@ -120,16 +121,9 @@ def find_root(function: Function, low: tuple[float, float], high: tuple[float, f
     return b
 
 
-def _interpolate(
-    last: tuple[float, float],
-    best: tuple[float, float],
-    counter: tuple[float, float],
-    *,
-    limits: tuple[float, float],
-) -> float:
+def _interpolate(points: tuple[Point, Point, Point], *, previous: float, tolerance: float) -> float:
     """Return the step of an interpolation through the points, or that of a bisection where it would stray."""
-    (a, fa), (b, fb), (c, fc) = last, best, counter
-    previous, tolerance = limits
+    (a, fa), (b, fb), (c, fc) = points
     span = c - b
     if a == c:
         ratio = fb / fa

@@ -118,12 +118,12 @@ def limit_rate(desired: int, current: int, *, bounds: Bounds, behavior: Behavior
     back at once, before anything else.
     """
     if desired > current:
-        allowed = max(current, up_limit(current, behavior.up, changes))
+        allowed = max(current, up_limit(current, behavior.up, changes=changes))
         if bounds.at_most > allowed:
             return Limited(allowed, Limit.SCALE_UP) if desired > allowed else Limited(desired, Limit.WITHIN_RANGE)
         return _at_most(desired, bounds.at_most)
     if desired < current:
-        allowed = min(current, down_limit(current, behavior.down, changes))
+        allowed = min(current, down_limit(current, behavior.down, changes=changes))
         if bounds.at_least < allowed:
             return Limited(allowed, Limit.SCALE_DOWN) if desired < allowed else Limited(desired, Limit.WITHIN_RANGE)
         return _at_least(desired, bounds.at_least)
@@ -140,7 +140,7 @@ def limit_without_behavior(desired: int, current: int, *, bounds: Bounds) -> Lim
     return _at_most(desired, bounds.at_most)
 
 
-def up_limit(current: int, rules: Rules, changes: Changes) -> int:
+def up_limit(current: int, rules: Rules, *, changes: Changes) -> int:
     """Return the most replicas the policies allow now; it may be below `current`."""
     if rules.select is Select.DISABLED or not rules.policies:
         return current
@@ -153,7 +153,7 @@ def up_limit(current: int, rules: Rules, changes: Changes) -> int:
     return min(proposals) if rules.select is Select.MIN else max(proposals)
 
 
-def down_limit(current: int, rules: Rules, changes: Changes) -> int:
+def down_limit(current: int, rules: Rules, *, changes: Changes) -> int:
     """Return the fewest replicas the policies allow now; it may be above `current`, or negative."""
     if rules.select is Select.DISABLED or not rules.policies:
         return current

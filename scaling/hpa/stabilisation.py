@@ -49,7 +49,7 @@ def stabilise(
     outdated = [index for index, age in enumerate(ages) if age > windows.up_s and age > windows.down_s]
     return Stabilised(
         replicas=min(max(current, floor), ceiling),
-        history=_remember(history, Recommendation(desired, now), outdated),
+        history=_remember(history, Recommendation(desired, now), outdated=outdated),
     )
 
 
@@ -63,12 +63,12 @@ def stabilise_down(
     recent = [past.replicas for past in history if now - past.at_s <= window_s]
     outdated = [index for index, past in enumerate(history) if now - past.at_s > window_s]
     return Stabilised(
-        replicas=max([desired, *recent]), history=_remember(history, Recommendation(desired, now), outdated)
+        replicas=max([desired, *recent]), history=_remember(history, Recommendation(desired, now), outdated=outdated)
     )
 
 
 def _remember(
-    history: Sequence[Recommendation], newest: Recommendation, outdated: Sequence[int]
+    history: Sequence[Recommendation], newest: Recommendation, *, outdated: Sequence[int]
 ) -> tuple[Recommendation, ...]:
     if not outdated:
         return (*history, newest)

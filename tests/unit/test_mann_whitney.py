@@ -16,7 +16,7 @@ samples = st.lists(st.floats(-1000, 1000), min_size=2, max_size=30)
 
 
 def judge(experiment, control, **criteria) -> Label:
-    return classify(experiment, control, Criteria(**criteria), rng=random.Random(7)).label
+    return classify(experiment, control, criteria=Criteria(**criteria), rng=random.Random(7)).label
 
 
 def test_a_shift_is_found_with_its_interval():
@@ -66,7 +66,7 @@ def test_effects_of_both_directions_add_up(x, y):
 
 @given(st.floats(-50, 50))
 def test_a_root_is_found_within_the_tolerance(root):
-    found = find_root(lambda x: (x - root) ** 3, (-60.0, (-60.0 - root) ** 3), (60.0, (60.0 - root) ** 3))
+    found = find_root(lambda x: (x - root) ** 3, low=(-60.0, (-60.0 - root) ** 3), high=(60.0, (60.0 - root) ** 3))
     assert abs(found - root) < 0.1  # a flat root: the value vanishes long before the place is known
 
 

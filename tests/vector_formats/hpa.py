@@ -140,7 +140,7 @@ def check_limit(case: Case, _file: Case) -> str | None:
     rules = make_rules(case["rules"])
     assert rules is not None, "a limit needs rules"
     limit = behavior.up_limit if case["direction"] == "up" else behavior.down_limit
-    found = limit(case["current"], rules, make_changes(case.get("events_up"), case.get("events_down")))
+    found = limit(case["current"], rules, changes=make_changes(case.get("events_up"), case.get("events_down")))
     return differing({"limit": case["expected_limit"]}, {"limit": found})
 
 

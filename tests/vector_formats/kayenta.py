@@ -28,7 +28,7 @@ def check_classifier(case: Case, _file: Case) -> str | None:
         needs_data=case["data_required"],
     )
     new, old = numbers(case["experiment"]), numbers(case["control"])
-    found = classification.classify(new, old, criteria, rng=random.Random(SEED))
+    found = classification.classify(new, old, criteria=criteria, rng=random.Random(SEED))
     wrong = differing(
         {"label": case["expected_classification"], "critical": case.get("expected_critical")},
         {"label": found.label.value, "critical": found.is_critical},
@@ -74,7 +74,7 @@ def check_intermediate(case: Case, _file: Case) -> str | None:
 
     def root(z: float) -> float:
         function = functools.partial(difference, z=z)
-        return mann_whitney.find_root(function, (low, function(low)), (high, function(high)))
+        return mann_whitney.find_root(function, low=(low, function(low)), high=(high, function(high)))
 
     facts: dict[str, Callable[[], float]] = {
         "mu_min": lambda: low,
