@@ -1,6 +1,6 @@
 """How many agents there should be: one pure pipeline from measurements to a count that can be had.
 
-    metrics -> a proposal of each -> the highest -> panic -> stabilise -> rate -> regime -> calendar -> bounds
+    metrics -> a proposal of each -> the highest -> stabilise -> rate, or panic -> regime -> calendar -> bounds
             -> what the account and the budget allow
 
 The judgement (how many) comes first and the permission (how fast, how dear, when) after it, in the order of
@@ -18,11 +18,12 @@ from scaling.feasibility import Account, Budget, Feasible, Sandboxes, Tokens, fi
 from scaling.hpa.behavior import Behavior, Bounds, Changes, Events, limit_rate, store_event
 from scaling.hpa.stabilisation import Recommendation, Windows, stabilise
 from scaling.panic import PanicPolicy, PanicState, check_panic
-from scaling.regimes import Regime, regime_effect
+from scaling.regimes import RegimeState, regime_effect
 from scaling.schedule import ScheduledFloor, floor_at
 
 DEFAULT_DEMAND = DemandPolicy()
-DEFAULT_WINDOWS = Windows()
+DEFAULT_WINDOWS = Windows(up_s=0.0, down_s=60.0)
+"""Kubernetes waits 300 s before it shrinks; a sandbox is back in seconds, so that giving one up costs less."""
 DEFAULT_BEHAVIOR = Behavior()
 DEFAULT_PANIC = PanicPolicy()
 DEFAULT_ACCOUNT = Account()
@@ -61,7 +62,7 @@ class Observation:
     """How many serve."""
     metrics: tuple[Metric, ...]
     warm: int = 0
-    regime: Regime | None = None
+    regime: RegimeState | None = None
     """None: the market is not watched."""
     schedule: tuple[ScheduledFloor, ...] = ()
     sessions_due: int = 0
@@ -133,16 +134,14 @@ def decide(state: AutoscalerState | None, observation: Observation, *, policy: A
         stages.append(Stage(name, stages[-1].after if stages else observation.agents, *outcome))
         return outcome[0]
 
-    count = pass_through("demand", judge_demand(observation, policy))
-    panic = state.panic
-    if policy.panic is not None:
-        panicked = check_panic(panic, count, ready=observation.ready, now=state.at_s, policy=policy.panic)
-        count, panic = pass_through("panic", (panicked.agents, panicked.reason)), panicked.state
-    is_panic = panic.triggered_at_s is not None
-    stabilised, history = _stabilise(state, count, observation=observation, policy=policy)
+    demand = pass_through("demand", judge_demand(observation, policy))
+    stabilised, history = _stabilise(state, demand, observation=observation, policy=policy)
     count = pass_through("stabilise", stabilised)
-    if is_panic:
-        count = pass_through("rate", (max(count, panic.peak), "not limited in a panic"))
+    panicked = None
+    if policy.panic is not None:
+        panicked = check_panic(state.panic, demand, ready=observation.ready, now=state.at_s, policy=policy.panic)
+    if panicked and panicked.is_panic:
+        count = pass_through("panic", (max(count, panicked.agents), panicked.reason))
     else:
         count = pass_through("rate", _limit(state, count, observation=observation, policy=policy))
     count = pass_through("regime", apply_regime(count, observation, agents_min=policy.bounds.at_least))
@@ -150,6 +149,7 @@ def decide(state: AutoscalerState | None, observation: Observation, *, policy: A
     count = pass_through("bounds", apply_bounds(count, policy.bounds))
     feasible = _fit(state, count, observation=observation, policy=policy)
     pass_through("feasibility", (feasible.agents, "; ".join(feasible.reasons) or "within account and budget"))
+    state = dataclasses.replace(state, history=history, panic=panicked.state if panicked else PanicState())
     return Decision(
         action=_action(observation.agents, feasible.agents),
         agents=feasible.agents,
@@ -158,7 +158,7 @@ def decide(state: AutoscalerState | None, observation: Observation, *, policy: A
         creates=feasible.creates,
         is_alarm=feasible.agents < max(policy.bounds.at_least, observation.positions_agents),
         stages=tuple(stages),
-        state=_remember(state, observation, policy=policy, feasible=feasible, memory=(history, panic)),
+        state=_remember(state, observation, policy=policy, feasible=feasible),
     )
 
 
@@ -169,7 +169,7 @@ def judge_demand(observation: Observation, policy: AutoscalerPolicy) -> tuple[in
     can be believed it is held too.
     """
     now, agents = observation.now, observation.agents
-    proposals = propose_all(observation.metrics, agents, now=now, policy=policy.demand)
+    proposals = propose_all(observation.metrics, agents, ready=observation.ready, now=now, policy=policy.demand)
     doubtful = [proposal.reason for proposal in proposals if proposal.agents is None]
     best: Proposed | None = None
     for proposal in proposals:
@@ -186,8 +186,8 @@ def apply_regime(count: int, observation: Observation, *, agents_min: int) -> tu
     """Raise the count to the regime's floor, and hold it where the regime locks the way down."""
     if observation.regime is None:
         return count, "the market is not watched"
-    effect = regime_effect(observation.regime, agents_min)
-    name = observation.regime.name
+    effect = regime_effect(observation.regime, agents_min, now=observation.now)
+    name = observation.regime.regime.name
     if not effect.allows_scale_down and count < observation.agents:
         return max(observation.agents, effect.floor), f"{name}: no scale-down"
     if count < effect.floor:
@@ -261,7 +261,8 @@ def _limit(
 def _fit(state: AutoscalerState, count: int, *, observation: Observation, policy: AutoscalerPolicy) -> Feasible:
     warm = policy.warm_agents
     if observation.regime is not None:
-        warm = max(warm, regime_effect(observation.regime, policy.bounds.at_least).warm_agents)
+        effect = regime_effect(observation.regime, policy.bounds.at_least, now=observation.now)
+        warm = max(warm, effect.warm_agents)
     wanted = Sandboxes(
         agents=observation.agents,
         warm=observation.warm,
@@ -279,22 +280,14 @@ def _remember(
     *,
     policy: AutoscalerPolicy,
     feasible: Feasible,
-    memory: tuple[tuple[Recommendation, ...], PanicState],
 ) -> AutoscalerState:
-    history, panic = memory
     change, ups, downs = feasible.agents - observation.agents, state.events.ups, state.events.downs
     if change > 0:
         ups = store_event(ups, change, rules=policy.behavior.up, now=state.at_s)
     elif change < 0:
         downs = store_event(downs, -change, rules=policy.behavior.down, now=state.at_s)
-    return AutoscalerState(
-        at_s=state.at_s,
-        history=history,
-        events=Events(ups=ups, downs=downs),
-        panic=panic,
-        tokens=feasible.tokens,
-        spent_usd=state.spent_usd,
-        sandboxes=feasible.sandboxes,
+    return dataclasses.replace(
+        state, events=Events(ups=ups, downs=downs), tokens=feasible.tokens, sandboxes=feasible.sandboxes
     )
 
 

@@ -16,7 +16,9 @@ from typing import assert_never
 
 from scaling.hpa.calculator import Tolerance
 
-DEFAULT_TOLERANCE = Tolerance()
+DEFAULT_TOLERANCE = Tolerance(down=0.25, up=0.1)
+"""Kubernetes has a tenth both ways. On loads with a noise of 15 % a quarter on the way down makes a quarter of the
+changes of mind (485 instead of 1,786 over the VIX of August 2015) for 2.6 % more dollars and no more late tasks."""
 AGENTS_MAX = 1_000_000
 """No proposal goes beyond this, whatever was measured."""
 
@@ -81,12 +83,14 @@ class Proposed:
     reason: str
 
 
-def propose_all(metrics: Sequence[Metric], agents: int, *, now: float, policy: DemandPolicy) -> tuple[Proposed, ...]:
-    """Return what each metric asks for, given that there are `agents` now.
+def propose_all(
+    metrics: Sequence[Metric], agents: int, *, ready: int, now: float, policy: DemandPolicy
+) -> tuple[Proposed, ...]:
+    """Return what each metric asks for, given that there are `agents` now, of which `ready` serve.
 
     Two metrics of one name that ask for different counts contradict each other, and neither is believed.
     """
-    proposals = [propose(metric, agents, now=now, policy=policy) for metric in metrics]
+    proposals = [propose(metric, agents, ready=ready, now=now, policy=policy) for metric in metrics]
     asked = Counter(name for name, _ in {(one.metric, one.agents) for one in proposals})
     return tuple(
         Proposed(one.metric, None, f"{one.metric} contradicts itself: {one.reason}") if asked[one.metric] > 1 else one
@@ -94,13 +98,17 @@ def propose_all(metrics: Sequence[Metric], agents: int, *, now: float, policy: D
     )
 
 
-def propose(metric: Metric, agents: int, *, now: float, policy: DemandPolicy) -> Proposed:
-    """Return what one metric asks for."""
+def propose(metric: Metric, agents: int, *, ready: int, now: float, policy: DemandPolicy) -> Proposed:
+    """Return what one metric asks for.
+
+    A usage is an average over those that serve, so it is multiplied by them: agents that are on their way would
+    otherwise be asked for twice.
+    """
     if problem := _unbelievable(metric, now=now, policy=policy):
         return Proposed(metric.name, None, f"{metric.name} is not believed: {problem}")
     match metric:
         case Usage():
-            return _from_usage(metric, agents, tolerance=policy.tolerance)
+            return _from_usage(metric, agents, ready=ready, tolerance=policy.tolerance)
         case Backlog():
             return _from_backlog(metric)
         case Arrivals():
@@ -127,12 +135,12 @@ def _unbelievable(metric: Metric, *, now: float, policy: DemandPolicy) -> str | 
     return None
 
 
-def _from_usage(metric: Usage, agents: int, *, tolerance: Tolerance) -> Proposed:
+def _from_usage(metric: Usage, agents: int, *, ready: int, tolerance: Tolerance) -> Proposed:
     ratio = metric.value / metric.target
     said = f"{metric.name} is {metric.value:g} of {metric.target:g}"
     if agents > 0 and tolerance.holds(ratio):
         return Proposed(metric.name, agents, f"{said}, within the tolerance")
-    return Proposed(metric.name, _whole(ratio * max(agents, 1)), said)
+    return Proposed(metric.name, _whole(ratio * max(ready, 1)), said)
 
 
 def _from_backlog(metric: Backlog) -> Proposed:

@@ -49,7 +49,7 @@ class Sandboxes:
 
     agents: int
     warm: int
-    """Started and without work."""
+    """Made and without work; counted against every limit as if running, though a paused one is free."""
     agents_wanted: int
     warm_wanted: int
     sessions_due: int

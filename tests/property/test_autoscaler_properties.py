@@ -9,7 +9,7 @@ from scaling.autoscaler import AutoscalerPolicy, Observation, decide
 from scaling.demand import Arrivals, Backlog, Usage
 from scaling.feasibility import Account, Budget
 from scaling.hpa.behavior import Bounds
-from scaling.regimes import Regime
+from scaling.regimes import Regime, RegimeState
 from scaling.schedule import ScheduledFloor
 
 SLACK_USD = 1e-9
@@ -50,12 +50,13 @@ class Autoscaling(RuleBasedStateMachine):
         values=st.lists(st.tuples(anything, anything, ages, st.sampled_from("uba")), max_size=4),
         ready=counts,
         regime=st.none() | st.sampled_from(Regime),
+        since_s=st.floats(0, 10_000),
         floor=counts,
         due=counts,
         wait_s=st.sampled_from([0.0, 1.0, 15.0, 60.0, 400.0]),
         ledger_speaks=st.booleans(),
     )
-    def plan(self, values, ready, regime, floor, due, wait_s, ledger_speaks):
+    def plan(self, values, ready, regime, since_s, floor, due, wait_s, ledger_speaks):
         self.now += wait_s
         running = self.agents + self.warm
         self.spent_usd += running * self.policy.budget.agent_hour_usd * wait_s / 3600
@@ -65,7 +66,9 @@ class Autoscaling(RuleBasedStateMachine):
             ready=ready,
             warm=self.warm,
             metrics=tuple(self.make_metric(*value) for value in values),
-            regime=regime,
+            regime=None
+            if regime is None
+            else RegimeState(regime=regime, since_s=since_s, heard_at_s=0.0, reason="told"),
             schedule=(ScheduledFloor(start_s=self.now, end_s=self.now + 1, agents=floor, reason="a floor"),),
             sessions_due=due,
             spent_usd=self.spent_usd if ledger_speaks else float("nan"),

@@ -9,7 +9,7 @@ from scaling.autoscaler import AutoscalerPolicy, Decision, Observation, decide
 from scaling.demand import Usage
 from scaling.feasibility import Account, Budget
 from scaling.hpa.behavior import Bounds
-from scaling.regimes import Regime
+from scaling.regimes import Regime, RegimeState
 from scaling.schedule import ScheduledFloor
 
 POLICY = AutoscalerPolicy(bounds=Bounds(at_least=2, at_most=40))
@@ -21,6 +21,10 @@ def cpu(percent: float, *, at_s: float = 0.0, name: str = "cpu") -> Usage:
 
 def observe(agents: int, *metrics: Usage, now: float = 0.0, **fields) -> Observation:
     return Observation(now=now, agents=agents, ready=fields.pop("ready", agents), metrics=metrics, **fields)
+
+
+def regime(regime: Regime, *, since_s: float = 0.0) -> RegimeState:
+    return RegimeState(regime=regime, since_s=since_s, heard_at_s=since_s, reason="as told")
 
 
 def first(observation: Observation, policy: AutoscalerPolicy = POLICY) -> Decision:
@@ -88,11 +92,12 @@ def test_a_sudden_load_is_met_at_once_beyond_the_rate():
 
 
 def test_a_regime_lifts_the_floor_and_locks_the_way_down():
-    assert settled(2, cpu(70.0), regime=Regime.PANIC).agents == 4
-    locked = settled(10, cpu(0.0), regime=Regime.HIGH)
+    assert settled(2, cpu(70.0), regime=regime(Regime.PANIC)).agents == 4
+    locked = settled(10, cpu(0.0), regime=regime(Regime.HIGH))
     assert locked.agents == 10
     assert "no scale-down" in locked.reason
-    assert settled(2, cpu(70.0), regime=Regime.HIGH).warm == 1
+    assert settled(10, cpu(0.0), regime=regime(Regime.HIGH, since_s=-1800.0)).agents == 3, "a lock ends"
+    assert settled(2, cpu(70.0), regime=regime(Regime.HIGH)).warm == 1
 
 
 def test_the_calendar_and_open_positions_are_floors():
@@ -129,10 +134,9 @@ def test_a_session_that_ends_gets_a_successor_within_the_account():
 
 
 def test_a_decision_explains_itself_and_can_be_replayed():
-    decision = settled(10, cpu(105.0), regime=Regime.ELEVATED)
+    decision = settled(10, cpu(105.0), regime=regime(Regime.ELEVATED))
     assert [stage.name for stage in decision.stages] == [
         "demand",
-        "panic",
         "stabilise",
         "rate",
         "regime",
@@ -141,8 +145,8 @@ def test_a_decision_explains_itself_and_can_be_replayed():
         "feasibility",
     ]
     assert all(stage.reason for stage in decision.stages)
-    assert decision.explain().count("\n") == 7
-    assert decision == settled(10, cpu(105.0), regime=Regime.ELEVATED)
+    assert decision.explain().count("\n") == 6
+    assert decision == settled(10, cpu(105.0), regime=regime(Regime.ELEVATED))
 
 
 def test_bounds_that_contradict_each_other_are_refused():

@@ -37,7 +37,7 @@ def backlog(queued: float, running: float = 0.0, task_s: float = 1.0, target_s: 
     ],
 )
 def test_a_metric_asks_for(metric, agents):
-    assert propose(metric, 10, now=NOW, policy=POLICY).agents == agents
+    assert propose(metric, 10, ready=10, now=NOW, policy=POLICY).agents == agents
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,20 @@ def test_a_metric_asks_for(metric, agents):
     ],
 )
 def test_what_cannot_be_believed_asks_for_nothing_and_says_why(metric):
-    proposed = propose(metric, 10, now=NOW, policy=POLICY)
+    proposed = propose(metric, 10, ready=10, now=NOW, policy=POLICY)
     assert proposed.agents is None
     assert "not believed" in proposed.reason
 
 
+def test_agents_that_do_not_serve_yet_are_not_asked_for_twice():
+    assert propose(usage(140.0), 20, ready=10, now=NOW, policy=POLICY).agents == 20
+
+
 def test_a_metric_that_contradicts_itself_is_not_believed():
-    proposals = propose_all([usage(70.0), usage(140.0), backlog(5)], 10, now=NOW, policy=POLICY)
+    proposals = propose_all([usage(70.0), usage(140.0), backlog(5)], 10, ready=10, now=NOW, policy=POLICY)
     assert [proposal.agents for proposal in proposals] == [None, None, 1]
     assert "contradicts itself" in proposals[0].reason
-    agreeing = propose_all([usage(140.0), usage(140.0)], 10, now=NOW, policy=POLICY)
+    agreeing = propose_all([usage(140.0), usage(140.0)], 10, ready=10, now=NOW, policy=POLICY)
     assert [proposal.agents for proposal in agreeing] == [20, 20]
 
 
@@ -73,7 +77,7 @@ def test_no_measurement_raises_or_asks_for_less_than_nothing(value, target, at_s
         Backlog(name="b", queued=value, running=target, task_s=value, target_s=target, at_s=at_s),
         Arrivals(name="a", per_s=value, task_s=target, busy_share=value, at_s=at_s),
     )
-    for proposed in propose_all(metrics, agents, now=NOW, policy=POLICY):
+    for proposed in propose_all(metrics, agents, ready=agents, now=NOW, policy=POLICY):
         assert proposed.agents is None or proposed.agents >= 0
 
 

@@ -12,6 +12,7 @@ from scaling.regimes import (
     Quote,
     Regime,
     RegimePolicy,
+    RegimeState,
     first_regime,
     next_regime,
     realised_volatility_percent,
@@ -82,11 +83,20 @@ def test_an_old_quote_is_silence():
     assert next_regime(state, Quote(volatility_percent=80.0, at_s=0.0), now=301.0).regime is Regime.NORMAL
 
 
+def effect_of(regime: Regime, *, now: float = 0.0):
+    return regime_effect(RegimeState(regime=regime, since_s=0.0, heard_at_s=0.0, reason="told"), 8, now=now)
+
+
 def test_effects_grow_with_the_regime():
-    effects = [regime_effect(regime, 8) for regime in Regime]
+    effects = [effect_of(regime) for regime in Regime]
     assert [effect.floor for effect in effects] == [8, 8, 10, 12, 16]
     assert [effect.allows_scale_down for effect in effects] == [True, True, True, False, False]
     assert [effect.warm_agents for effect in effects] == sorted(effect.warm_agents for effect in effects)
+
+
+def test_a_lock_ends():
+    assert not effect_of(Regime.PANIC, now=1799.0).allows_scale_down
+    assert effect_of(Regime.PANIC, now=1800.0).allows_scale_down
 
 
 @given(st.lists(st.none() | st.floats(5.0, 90.0), min_size=1, max_size=200), st.floats(1.0, 3600.0))
