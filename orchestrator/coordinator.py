@@ -128,7 +128,7 @@ class SwarmCoordinator:
         """Play all rounds, and fill the places of those who die."""
         verdicts = Verdicts({agent: self._watchers(agent) for agent in self.plan.topology.agents})
         for agent, sandbox in crew.sandboxes.items():
-            verdicts.arrived(agent, sandbox.generation, self.environment.now_s())
+            verdicts.arrived(agent, sandbox.generation, now_s=self.environment.now_s())
         self.recovery = Recovery(
             crew=crew,
             assignments=self._assignments,

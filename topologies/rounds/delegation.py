@@ -8,13 +8,11 @@ each Work) and takes it over with the office.
 from collections.abc import Sequence
 
 from topologies.distribution import tasks_of_round
-from topologies.leading import Leading, VoteMemory
-from topologies.messages import Canvass, Claim, Grant, Message, Refusal, Result, Task, Tick, Vote, Work
-from topologies.offices import OfficeView
+from topologies.leading import Leading, VoteMemory, WorkLog
+from topologies.messages import Canvass, Claim, Grant, Message, Refusal, Result, Tick, Work
+from topologies.offices import OfficeView, Succession
 from topologies.round import Action, Desk, Send, Took
 from topologies.seats import DelegationSeat, Office, Post
-
-LOG_ROUNDS = 64
 
 
 class DelegationRound:
@@ -26,11 +24,14 @@ class DelegationRound:
         self._desk = desk
         self._dead: set[str] = set()
         self._memory = VoteMemory()
-        self._views: dict[str, OfficeView] = {}
-        self._log: dict[str, dict[int, Work]] = {post.office.name: {} for post in seat.posts}
-        for office in [seat.member_of, *(post.office for post in seat.posts), *_offices_above(seat.posts)]:
-            self._views.setdefault(office.name, OfficeView(office, self._me, self._dead.__contains__))
-        self._leaders = {post.office.name: self._lead(post) for post in seat.posts}
+        offices = [seat.member_of, *(post.office for post in seat.posts), *_offices_above(seat.posts)]
+        self._views = {office.name: OfficeView(office, self._me, is_dead=self._dead.__contains__) for office in offices}
+        self._successions = {name: Succession(view) for name, view in sorted(self._views.items())}
+        self._leaders = {
+            post.office.name: Leading(post, self._views[post.office.name], distribution=seat.distribution)
+            for post in seat.posts
+        }
+        self._logs = {post.office.name: WorkLog() for post in seat.posts}
 
     def on_start(self) -> list[Action]:
         return [action for leader in self._leaders.values() if _is_appointed(leader) for action in self._claim(leader)]
@@ -50,7 +51,7 @@ class DelegationRound:
                 return self._perform(self._on_work(sender, message))
             case Result():
                 leader = self._leaders.get(message.office)
-                return self._perform(leader.gather(sender, message)) if leader is not None else []
+                return self._perform(leader.gather(message)) if leader is not None else []
             case Canvass() | Grant() | Claim() | Refusal():
                 return self._perform(self._on_office(sender, message))
             case _:
@@ -65,87 +66,74 @@ class DelegationRound:
         else:
             self._dead.add(peer)
         actions: list[Action] = []
-        for name in sorted(self._views):
-            actions += self._views[name].consider()
+        for succession in self._successions.values():
+            actions += succession.consider()
         for leader in self._leaders.values():
             if leader.view.is_held_here:
                 actions += leader.on_peer(peer, is_alive=is_alive)
         return self._perform(actions)
 
-    def _lead(self, post: Post) -> Leading:
-        view = self._views[post.office.name]
-        return Leading(post, self._me, view=view, distribution=self._seat.distribution, is_dead=self._dead.__contains__)
-
     def _on_work(self, sender: str, work: Work) -> list[Action]:
         view = self._views.get(work.office)
         if view is None:
             return []
-        if not view.accepts(work.token):
+        if not self._obeys(view, work.token):
             return [Send(sender, Refusal(work.office, view.promised))]
         for tick in (*work.earlier, work.tick):
             self._desk.feed(tick)
             for leader in self._leaders.values():
-                leader.saw(tick)
-        if work.office in self._log and sender != self._me:
-            self._follow_log(work)
+                leader.branches.saw(tick)
+        if work.office in self._logs and sender != self._me:
+            self._logs[work.office].follow(work)
         for leader in self._leaders.values():
             above = leader.post.above
             if above is not None and above.name == work.office and leader.view.is_held_here:
                 return leader.begin(work.tick, work.tasks, requester=sender)
-        return [Send(sender, Result(work.office, work.tick.round, self._answer(work.tick.round, work.tasks)))]
-
-    def _answer(self, round: int, tasks: Sequence[Task]) -> tuple[Vote, ...]:
-        known = self._memory.known(round)
-        self._memory.keep(round, self._desk.work([task for task in tasks if task.key not in known]))
-        known = self._memory.known(round)
-        return tuple(known[task.key] for task in tasks)
-
-    def _follow_log(self, work: Work) -> None:
-        log = self._log[work.office]
-        log[work.tick.round] = work
-        for number in [number for number in log if number <= max(work.finished, work.tick.round - LOG_ROUNDS)]:
-            del log[number]
+        votes = self._memory.answer(work.tick.round, work.tasks, desk=self._desk)
+        return [Send(sender, Result(work.office, work.tick.round, votes))]
 
     def _on_office(self, sender: str, message: Canvass | Grant | Claim | Refusal) -> list[Action]:
-        view = self._views.get(message.office)
+        succession = self._successions.get(message.office)
         match message:
-            case Canvass() if view is not None:
-                return view.on_canvass(message)
-            case Grant() if view is not None:
-                return view.on_grant(sender, message)
-            case Refusal() if view is not None:
-                return view.on_refusal(message.token)
+            case Canvass() if succession is not None:
+                return succession.on_canvass(message)
+            case Grant() if succession is not None:
+                return succession.on_grant(sender, message)
+            case Refusal() if succession is not None:
+                return succession.on_refusal(message.token)
             case Claim():
                 return self._on_claim(sender, message)
         return []
 
     def _on_claim(self, sender: str, claim: Claim) -> list[Action]:
         for leader in self._leaders.values():
-            leader.follow(claim.office, sender)
+            leader.branches.follow(claim, sender)
         view = self._views.get(claim.office)
-        if view is None:
+        if view is None or self._obeys(view, claim.token):
             return []
-        if not view.accepts(claim.token):
-            return [Send(sender, Refusal(claim.office, view.promised))]
-        own = self._leaders.get(claim.office)
+        return [Send(sender, Refusal(claim.office, view.promised))]
+
+    def _obeys(self, view: OfficeView, token: int) -> bool:
+        """Say whether a token may be obeyed; what was under way in an office that it takes from here is dropped."""
+        if not view.accepts(token):
+            return False
+        own = self._leaders.get(view.office.name)
         if own is not None and not view.is_held_here:
             own.abandon()
-        return []
+        return True
 
     def _claim(self, leader: Leading) -> list[Action]:
         above = leader.post.above
-        to = set(leader.post.office.voters) | leader.subordinates | set(above.holders if above is not None else ())
+        to = {*leader.post.office.voters, *leader.branches.everybody(), *(above.holders if above is not None else ())}
         return leader.view.claim(to & set(self._seat.watches))
 
     def _take_over(self, office: str) -> list[Action]:
         """Carry on what the former holder had under way."""
         leader = self._leaders[office]
         actions = self._claim(leader)
-        log, self._log[office] = self._log[office], {}
         above = leader.post.above
-        for number in sorted(log):
-            requester = self._views[above.name].holder if above is not None else ""
-            work = log[number]
+        requester = self._views[above.name].holder if above is not None else ""
+        for work in self._logs[office].take():
             actions += leader.begin(work.tick, work.standby, requester=requester)
         return actions
 
