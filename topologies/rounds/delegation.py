@@ -34,7 +34,8 @@ class DelegationRound:
         self._logs = {post.office.name: WorkLog() for post in seat.posts}
 
     def on_start(self) -> list[Action]:
-        return [action for leader in self._leaders.values() if _is_appointed(leader) for action in self._claim(leader)]
+        appointed = [leader for leader in self._leaders.values() if leader.view.is_held_here and leader.view.seen > 1]
+        return [action for leader in appointed for action in _announce(leader, within=self._seat.watches)]
 
     def on_tick(self, tick: Tick) -> list[Action]:
         for leader in self._leaders.values():
@@ -122,15 +123,10 @@ class DelegationRound:
             own.abandon()
         return True
 
-    def _claim(self, leader: Leading) -> list[Action]:
-        above = leader.post.above
-        to = {*leader.post.office.voters, *leader.branches.everybody(), *(above.holders if above is not None else ())}
-        return leader.view.claim(to & set(self._seat.watches))
-
     def _take_over(self, office: str) -> list[Action]:
         """Carry on what the former holder had under way."""
         leader = self._leaders[office]
-        actions = self._claim(leader)
+        actions = _announce(leader, within=self._seat.watches)
         above = leader.post.above
         requester = self._views[above.name].holder if above is not None else ""
         for work in self._logs[office].take():
@@ -158,5 +154,12 @@ def _offices_above(posts: Sequence[Post]) -> list[Office]:
     return [post.above for post in posts if post.above is not None]
 
 
-def _is_appointed(leader: Leading) -> bool:
-    return leader.view.is_held_here and leader.view.seen > 1
+def _announce(leader: Leading, *, within: Sequence[str]) -> list[Action]:
+    """Tell all whom it concerns, and whom this agent reaches, who holds an office."""
+    above = leader.post.above
+    concerned = {
+        *leader.post.office.voters,
+        *leader.branches.everybody(),
+        *(above.holders if above is not None else ()),
+    }
+    return leader.view.claim(concerned & set(within))
