@@ -1,17 +1,101 @@
-"""How a leader or a hub shares out a round's tasks: only to those who can do them, evenly.
+"""How a leader or a hub shares out a round's tasks: only to those who can do them, by one of five strategies.
 
-Pure: the same tasks, branches and loads give the same shares.
+| strategy | a task goes to |
+|---|---|
+| round robin | the next in turn, by the number of workers |
+| least loaded | the less loaded of two drawn by chance |
+| specialized | who can do little else |
+| consensus | several, whose answers are fused by the voting rule |
+| adaptive | who will probably have done it first, by what was learned of speed and errors |
+
+Pure: the same tasks, answers and draws give the same shares.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
+from random import Random
+from typing import Protocol, assert_never
 
+from topologies.adaptive import Adaptive
+from topologies.capability import NONE_AWAY, UnmatchedCapability, able_branches
+from topologies.consensus import Consensus
 from topologies.messages import Task
+from topologies.outstanding import rotated
 from topologies.seats import Branch
+from topologies.specialized import Specialized
+from topologies.two_choices import LeastLoaded
+
+__all__ = [
+    "Distribution",
+    "DistributionStrategy",
+    "RoundRobin",
+    "UnmatchedCapability",
+    "create_distribution",
+    "least_loaded",
+    "round_robin",
+    "tasks_of_round",
+]
 
 
-class UnmatchedCapability(LookupError):
-    """A task asks for a strategy that no branch can run."""
+class DistributionStrategy(StrEnum):
+    ROUND_ROBIN = "round-robin"
+    LEAST_LOADED = "least-loaded"
+    SPECIALIZED = "specialized"
+    CONSENSUS = "consensus"
+    ADAPTIVE = "adaptive"
+
+
+class Distribution(Protocol):
+    """A policy that shares out tasks among branches."""
+
+    def share(
+        self, tasks: Sequence[Task], *, turn: int, away: Collection[str] = NONE_AWAY
+    ) -> dict[str, tuple[Task, ...]]:
+        """Return for every branch what it is given, possibly nothing; branches that are `away` get nothing.
+
+        `turn` moves who is first among equals. Raises UnmatchedCapability, and then nothing was given.
+        """
+
+    def answered(self, branch: str, tasks: int, *, elapsed_s: float, errors: int) -> None:
+        """Take note that a branch has answered that many tasks.
+
+        `elapsed_s` is for how long it worked on them: from when it got them, or from its answer before that if that
+        was later. `errors` of them failed. Tasks that will never be answered are reported as failed, after the time
+        that was waited for them.
+        """
+
+
+class RoundRobin:
+    """Deal in turn, by the number of workers behind each branch."""
+
+    def __init__(self, branches: Sequence[Branch]) -> None:
+        self._branches = tuple(branches)
+
+    def share(
+        self, tasks: Sequence[Task], *, turn: int, away: Collection[str] = NONE_AWAY
+    ) -> dict[str, tuple[Task, ...]]:
+        return round_robin(tasks, self._branches, turn=turn, away=away)
+
+    def answered(self, branch: str, tasks: int, *, elapsed_s: float, errors: int) -> None:
+        pass  # dealing in turn does not look at the load
+
+
+def create_distribution(strategy: DistributionStrategy, branches: Sequence[Branch], *, rng: Random) -> Distribution:
+    """Make the distribution for these branches; only least loaded draws from `rng`."""
+    match strategy:
+        case DistributionStrategy.ROUND_ROBIN:
+            return RoundRobin(branches)
+        case DistributionStrategy.LEAST_LOADED:
+            return LeastLoaded(branches, rng=rng)
+        case DistributionStrategy.SPECIALIZED:
+            return Specialized(branches)
+        case DistributionStrategy.CONSENSUS:
+            return Consensus(branches)
+        case DistributionStrategy.ADAPTIVE:
+            return Adaptive(branches)
+        case _:
+            assert_never(strategy)
 
 
 def tasks_of_round(round: int, symbols: Sequence[str], *, strategies: Sequence[str]) -> tuple[Task, ...]:
@@ -23,7 +107,9 @@ def tasks_of_round(round: int, symbols: Sequence[str], *, strategies: Sequence[s
     )
 
 
-def round_robin(tasks: Sequence[Task], branches: Sequence[Branch], *, turn: int) -> dict[str, tuple[Task, ...]]:
+def round_robin(
+    tasks: Sequence[Task], branches: Sequence[Branch], *, turn: int, away: Collection[str] = NONE_AWAY
+) -> dict[str, tuple[Task, ...]]:
     """Deal tasks to branches in turn, a branch with more workers more often; `turn` moves the start.
 
     Every branch has an entry, possibly empty. Raises UnmatchedCapability.
@@ -31,7 +117,11 @@ def round_robin(tasks: Sequence[Task], branches: Sequence[Branch], *, turn: int)
     shares: dict[str, list[Task]] = {branch.agent: [] for branch in branches}
     dealt: Counter[str] = Counter()
     for task in tasks:
-        slots = [branch.agent for branch in _able(task, branches) for _ in range(branch.capacity[task.strategy])]
+        slots = [
+            branch.agent
+            for branch in able_branches(task, branches, away=away)
+            for _ in range(branch.capacity[task.strategy])
+        ]
         shares[slots[(dealt[task.strategy] + turn) % len(slots)]].append(task)
         dealt[task.strategy] += 1
     return {agent: tuple(given) for agent, given in shares.items()}
@@ -47,20 +137,8 @@ def least_loaded(
     load = {branch.agent: outstanding.get(branch.agent, 0) for branch in branches}
     shares: dict[str, list[Task]] = {branch.agent: [] for branch in branches}
     for task in tasks:
-        able = _able(task, branches)
-        start = turn % len(able)
-        rotated = able[start:] + able[:start]
-        choice = min(rotated, key=lambda branch: load[branch.agent] / branch.capacity[task.strategy])
+        able = rotated(able_branches(task, branches), turn)
+        choice = min(able, key=lambda branch: load[branch.agent] / branch.capacity[task.strategy])
         load[choice.agent] += 1
         shares[choice.agent].append(task)
     return {agent: tuple(given) for agent, given in shares.items()}
-
-
-def _able(task: Task, branches: Sequence[Branch]) -> list[Branch]:
-    able = [branch for branch in branches if branch.capacity.get(task.strategy, 0) > 0]
-    if not able:
-        known = ", ".join(sorted({name for branch in branches for name in branch.capacity})) or "none"
-        raise UnmatchedCapability(
-            f"task {task.key} needs strategy {task.strategy!r}; the branches here can run: {known}"
-        )
-    return able

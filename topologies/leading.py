@@ -110,7 +110,7 @@ class Leading:
         known = self._memory.known(tick.round)
         state.votes |= {key: known[key] for key in state.wanted if key in known}
         state.given.clear()
-        actions: list[Action] = [SetTimer(tick.round, self.post.deadline_s)]
+        actions: list[Action] = [SetTimer(tick.round, self.post.deadline_s, self.post.office.name)]
         actions += self._hand_out(state, is_start=True)
         return actions + self._finish_if_complete(state)
 
@@ -124,9 +124,11 @@ class Leading:
         for vote in result.votes:
             if vote.task in state.wanted:
                 state.votes.setdefault(vote.task, vote)
-                for tasks in state.given.values():
-                    tasks.pop(vote.task, None)
-        return self._finish_if_complete(state)
+        answered = {vote.task for vote in result.votes}.union(result.unanswered)
+        for tasks in state.given.values():
+            for key in answered & tasks.keys():
+                del tasks[key]
+        return self._finish_if_complete(state) or (self._hand_out(state, is_start=False) if result.unanswered else [])
 
     def expire(self, round: int) -> list[Action]:
         """The deadline of a round: go on with what is there, if this agent still has the office and its group."""
@@ -206,10 +208,13 @@ class Leading:
         self._finished = min(self._open, default=number + 1) - 1
         votes = tuple(state.votes[key] for key in sorted(state.votes))
         if self.post.above is not None:
-            return [Send(state.requester, Result(self.post.above.name, number, votes))]
+            unanswered = tuple(sorted(state.wanted.keys() - state.votes.keys()))
+            return [Send(state.requester, Result(self.post.above.name, number, votes, unanswered))]
+        voted = {vote.symbol for vote in votes}
         decisions = tuple(
             decide((vote for vote in votes if vote.symbol == symbol), round=number, symbol=symbol)
             for symbol in state.tick.symbols
+            if symbol in voted
         )
         return [Report(number, decisions, self.post.office.name, self.view.seen)]
 

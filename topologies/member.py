@@ -37,9 +37,9 @@ class Member:
             self.detector.left(sender)
         return self._round.on_message(sender, message)
 
-    def on_timer(self, round: int) -> list[Action]:
+    def on_timer(self, round: int, office: str = "") -> list[Action]:
         """React to a round's deadline."""
-        return self._round.on_timer(round)
+        return self._round.on_timer(round, office)
 
     def on_sign(self, peer: str, generation: int, *, now_s: float) -> list[Action]:
         """React to a sign of life: a heartbeat, or anything else that a neighbour's process sent."""
@@ -55,7 +55,11 @@ class Member:
 
     def check(self, now_s: float) -> list[Action]:
         """Look at the clock."""
-        return self._believe(self.detector.check(now_s))
+        return self._believe(self.detector.check(now_s)) + self._round.on_check()
+
+    def duties(self) -> list[str]:
+        """Name what this agent answers for alone, as it sees things."""
+        return self._round.duties()
 
     def _believe(self, changes: list[PeerChange]) -> list[Action]:
         actions: list[Action] = []

@@ -101,11 +101,15 @@ class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
-    """Hierarchy and star, upwards: the votes of the sender and of all below it."""
+    """Hierarchy and star, upwards: the votes of the sender and of all below it.
+
+    `unanswered`: the tasks asked of it for which it has none, and will have none.
+    """
 
     office: str
     round: int
     votes: tuple[Vote, ...]
+    unanswered: tuple[str, ...] = ()
 
 
 class Canvass(msgspec.Struct, frozen=True, array_like=True, tag="canvass"):

@@ -8,9 +8,11 @@ and so does the coordinator before anything takes effect. The vote keeps a deput
 
 from collections.abc import Callable, Iterable
 
-from topologies.messages import Canvass, Claim, Grant
+from topologies.messages import Canvass, Claim, Grant, Refusal
 from topologies.round import Action, Send, Took
 from topologies.seats import Office, holder_of, next_token
+
+POKES_BETWEEN = 6
 
 
 class OfficeView:
@@ -28,8 +30,13 @@ class OfficeView:
         return holder_of(self.office, self.seen)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nobody was promised anything that has not come true."""
+        return self.promised == self.seen
+
+    @property
     def is_held_here(self) -> bool:
-        return self.holder == self.me and self.promised == self.seen
+        return self.holder == self.me and self.is_settled
 
     @property
     def has_majority(self) -> bool:
@@ -58,6 +65,7 @@ class Succession:
         self._candidacy = 0  # the token it stands with; over once one as high is seen
         self._grants: set[str] = set()
         self._asked: Canvass | None = None
+        self._pokes = 0
 
     def consider(self) -> list[Action]:
         """Ask for the office, or grant it to who asked, as things stand now."""
@@ -69,14 +77,28 @@ class Succession:
             actions += self._stand()
         return actions
 
+    def poke(self) -> list[Action]:
+        """Stand for the office, now and then, as long as nobody's right to it is settled.
+
+        A candidacy may miss its majority because members were away; when they are back, nothing else would set the
+        vote in motion again. The possible holders take turns, so that they do not outbid each other for ever.
+        """
+        view = self._view
+        if view.is_settled or view.me not in view.office.holders:
+            self._pokes = 0
+            return []
+        self._pokes += 1
+        turn = view.office.holders.index(view.me) + 1
+        return self._stand() if self._pokes % POKES_BETWEEN == turn * POKES_BETWEEN // 3 else []
+
     def on_canvass(self, canvass: Canvass) -> list[Action]:
         """React to a candidate: grant, keep it in mind, or tell it that the holder is alive."""
         view = self._view
         candidate = holder_of(view.office, canvass.token)
         if view.is_held_here:
             return [Send(candidate, Claim(view.office.name, view.seen))]
-        if canvass.token <= view.seen:
-            return []
+        if canvass.token < view.promised:
+            return [Send(candidate, Refusal(view.office.name, view.promised))]
         if self._may_grant(canvass.token):
             return self._grant(canvass)
         self._asked = canvass
@@ -94,16 +116,18 @@ class Succession:
         return [Took(view.office.name, grant.token)]
 
     def on_refusal(self, token: int) -> list[Action]:
-        """React to a member that has promised a higher token: stand for the office anew, above it."""
-        if token <= self._view.promised or not self._view.is_held_here:
+        """React to a member that has promised a higher token: to be obeyed again takes one above that."""
+        view = self._view
+        if token <= view.promised:
             return []
-        self._view.promised = token
-        return self._stand()
+        was_held_here = view.is_held_here
+        view.promised = token
+        return self._stand() if was_held_here else []
 
     def _may_grant(self, token: int) -> bool:
         view = self._view
-        candidate = holder_of(view.office, token)
-        return token > view.promised and (view.is_dead(view.holder) or view.holder == candidate)
+        has_no_holder = not view.is_settled or view.is_dead(view.holder)
+        return token > view.promised and (has_no_holder or view.holder == holder_of(view.office, token))
 
     def _grant(self, canvass: Canvass) -> list[Action]:
         self._view.promised, self._asked = canvass.token, None

@@ -34,10 +34,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Call `on_timer(round)` after `after_s` seconds; a timer for a round that is over is ignored."""
+    """Call `on_timer(round, office)` after `after_s` seconds; a timer for a round that is over is ignored."""
 
     round: int
     after_s: float
+    office: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,14 @@ class Round(Protocol):
     def on_message(self, sender: str, message: Message) -> list[Action]:
         """React to a message that came along the edge from `sender`."""
 
-    def on_timer(self, round: int) -> list[Action]:
-        """React to the deadline of a round."""
+    def on_timer(self, round: int, office: str) -> list[Action]:
+        """React to the deadline of a round, at one office where an agent may hold several."""
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
         """React to a watched neighbour that is taken for dead, or lives again - maybe as another process."""
+
+    def on_check(self) -> list[Action]:
+        """React to time that passes; called at every look at the clock, so it must cost next to nothing."""
+
+    def duties(self) -> list[str]:
+        """Name what this agent answers for alone, as it sees things: each duty is to have exactly one agent."""

@@ -2,15 +2,17 @@
 
 import math
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 from topologies.kinds import STAGE_ORDER, Stage
-from topologies.messages import Decision, Item, Task, Tick
+from topologies.messages import Decision, Item, LaneDone, Task, Tick
 from topologies.round import Desk
 from topologies.seats import Lane
 from topologies.voting import decide
 
 WAITING_MAX = 1024
 SEEN_MEMORY = 1024
+KEPT_MAX = 8
 
 
 class RingOverflow(RuntimeError):
@@ -42,6 +44,37 @@ class Gate:
         while self._waiting and self._waiting[0].round <= self._executed + self._in_flight_max:
             admitted.append(self._waiting.popleft())
         return admitted
+
+
+class Way:
+    """Who comes next on the ring, the dead passed by, and what was handed on lately."""
+
+    def __init__(self, following: Sequence[str]) -> None:
+        self._following = following
+        self._dead: set[str] = set()
+        self._kept: deque[Item | LaneDone] = deque(maxlen=KEPT_MAX)
+
+    @property
+    def next(self) -> str:
+        """Name who comes next; nobody when none within reach is alive."""
+        return next((agent for agent in self._following if agent not in self._dead), "")
+
+    def is_dead(self, agent: str) -> bool:
+        return agent in self._dead
+
+    def keep(self, message: Item | LaneDone) -> None:
+        """Remember what is handed on, in case the next dies with it."""
+        self._kept.append(message)
+
+    def lose(self, agent: str) -> Sequence[Item | LaneDone]:
+        """An agent is dead: return what is to be handed on once more, to the one after it."""
+        was_next = self.next == agent
+        self._dead.add(agent)
+        return tuple(self._kept) if was_next else ()
+
+    def regain(self, agent: str) -> None:
+        """An agent is alive again; it is told nothing of what went by."""
+        self._dead.discard(agent)
 
 
 class Passages:

@@ -4,7 +4,7 @@ A slot's holder is its owner; in place of a dead one it is a spare, or else anot
 from the same number of voices as long as anybody is left to speak.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from topologies.messages import Task
 from topologies.seats import MeshSeat, MeshSlot
@@ -46,6 +46,14 @@ class Voices:
             for holder, slot in zip(self.holders(symbol), self.slots(symbol), strict=True)
             if holder != slot.owner
         }
+
+    def spoken(self, round: int, symbol: str, *, votes: Container[str]) -> list[int]:
+        """List the slots all of whose tasks of a round are among those voted on."""
+        return [
+            number
+            for number, slot in enumerate(self.slots(symbol))
+            if all(task.key in votes for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies))
+        ]
 
 
 def slot_tasks(round: int, symbol: str, *, slot: int, strategies: tuple[str, ...]) -> tuple[Task, ...]:

@@ -43,7 +43,7 @@ class Player:
     def __init__(self, member: Member, *, send: Callable[[str, Message], None], outbox: Outbox) -> None:
         self.name = member.seat.agent
         self.member = member
-        self.timers = Timers(lambda round: self.play(round, lambda: member.on_timer(round)))
+        self.timers = Timers(lambda round, office: self.play(round, lambda: member.on_timer(round, office)))
         self.state = AgentState.INITIALIZING
         self.rounds_seen = 0
         self._send = send
@@ -94,8 +94,8 @@ class Player:
                     self._outbox.post(TookOffice(self.name, office, token))
                 case Noticed(peer=peer, generation=generation, state=state):
                     self._outbox.post(PeerNoticed(self.name, peer, generation, state))
-                case SetTimer(round=number, after_s=after_s):
-                    self.timers.set(number, after_s)
+                case SetTimer(round=number, after_s=after_s, office=office):
+                    self.timers.set(number, after_s, office=office)
                 case _:
                     assert_never(action)
 

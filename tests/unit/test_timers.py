@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-
 from topologies.open_rounds import CLOSED_MEMORY, OPEN_MAX, OpenRounds, TooManyOpenRounds
+
 from workers.changes import Changes
 from workers.codec import Connected
 from workers.outbox import WAITING_MAX, Outbox, OutboxFull

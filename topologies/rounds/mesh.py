@@ -20,7 +20,6 @@ ROUNDS_MENDED = 4  # the latest rounds that a change of voices is made good for
 
 @dataclass(slots=True)
 class _State:
-    round: int
     tick: Tick | None = None
     votes: dict[str, Vote] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
@@ -68,7 +67,7 @@ class MeshRound:
             state.votes.setdefault(vote.task, vote)
         return self._settle(state, state.tick) if state.tick is not None else []
 
-    def on_timer(self, round: int) -> list[Action]:
+    def on_timer(self, round: int, office: str) -> list[Action]:
         state = self._rounds.get(round)
         if state is None or state.tick is None:
             return []
@@ -89,10 +88,16 @@ class MeshRound:
             actions += self._settle(state, state.tick)
         return actions
 
+    def on_check(self) -> list[Action]:
+        return []
+
+    def duties(self) -> list[str]:
+        return [symbol for symbol in sorted(self._seat.slots) if self._voices.holders(symbol)[0] == self._seat.agent]
+
     def _enter(self, round: int) -> _State | None:
         """Return what is known of a round; None when it is so late that it has been forgotten."""
         if round > self._forgotten and round not in self._rounds:
-            self._rounds[round] = _State(round)
+            self._rounds[round] = _State()
             while len(self._rounds) > ROUNDS_KEPT:
                 self._forgotten = min(self._rounds)
                 del self._rounds[self._forgotten]
@@ -129,7 +134,7 @@ class MeshRound:
         """Decide what can be decided, and report where this agent has the first voice that spoke."""
         due: list[Decision] = []
         for symbol in sorted({symbol for symbol, _, _ in self._voices.mine(tick.symbols)}):
-            spoken = self._spoken(state, symbol)
+            spoken = self._voices.spoken(tick.round, symbol, votes=state.votes)
             if symbol not in state.decisions and len(spoken) >= quorum_size(len(self._voices.slots(symbol)), quorum):
                 votes = [vote for vote in state.votes.values() if vote.symbol == symbol]
                 state.decisions[symbol] = decide(votes, round=tick.round, symbol=symbol)
@@ -138,14 +143,3 @@ class MeshRound:
                 state.reported.add(symbol)
                 due.append(state.decisions[symbol])
         return [Report(tick.round, tuple(due))] if due else []
-
-    def _spoken(self, state: _State, symbol: str) -> list[int]:
-        """List the slots of which all votes are there."""
-        return [
-            number
-            for number, slot in enumerate(self._voices.slots(symbol))
-            if all(
-                task.key in state.votes
-                for task in slot_tasks(state.round, symbol, slot=number, strategies=slot.strategies)
-            )
-        ]

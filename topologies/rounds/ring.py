@@ -8,16 +8,13 @@ A dead agent is passed by: what was handed to it lately is handed to the one aft
 does all that the item still lacks up to its own place in the lane.
 """
 
-from collections import deque
 from collections.abc import Sequence
 
 from topologies.kinds import Stage
 from topologies.messages import Item, LaneDone, Message, Tick
 from topologies.round import Action, Desk, Report, Send
 from topologies.seats import RingSeat
-from topologies.stages import Gate, Passages, fuse, has_wrapped, signal, stages_for
-
-KEPT_MAX = 8
+from topologies.stages import Gate, Passages, Way, fuse, has_wrapped, signal, stages_for
 
 
 class RingRound:
@@ -28,10 +25,9 @@ class RingRound:
         self._seat = seat
         self._me = seat.agent
         self._desk = desk
-        self._dead: set[str] = set()
+        self._way = Way(seat.following)
         self._gate = Gate(seat.in_flight_max, rounds_over=rounds_over)
         self._passages = Passages(rounds_over=rounds_over)
-        self._kept: deque[Item | LaneDone] = deque(maxlen=KEPT_MAX)
 
     def on_start(self) -> list[Action]:
         return []
@@ -49,30 +45,32 @@ class RingRound:
                 return self._begin(self._gate.executed(round))
         return []
 
-    def on_timer(self, round: int) -> list[Action]:
+    def on_timer(self, round: int, office: str) -> list[Action]:
         return []  # a lane waits for nobody: what comes is passed on, the coordinator holds the deadline
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
         if is_alive:
-            self._dead.discard(peer)
+            self._way.regain(peer)
             return []
-        was_next = self._next() == peer
-        self._dead.add(peer)
-        if not was_next:
-            return []
-        return [action for message in tuple(self._kept) for action in self._send(message)]
+        return [action for message in self._way.lose(peer) for action in self._hand_on(message, is_first_time=False)]
 
-    def _next(self) -> str:
-        """Name who comes next, the dead passed by; this agent itself when nobody within reach is alive."""
-        return next((agent for agent in self._seat.following if agent not in self._dead), self._me)
+    def on_check(self) -> list[Action]:
+        return []
 
-    def _hand_on(self, message: Item | LaneDone) -> list[Action]:
-        self._kept.append(message)
-        return self._send(message)
+    def duties(self) -> list[str]:
+        lanes = self._seat.lanes
+        mine = [self._seat.lane] if lanes[self._seat.lane].agents[-1] == self._me else []
+        before = (self._seat.lane - 1) % len(lanes)
+        if lanes[self._seat.lane].agents[0] == self._me and self._way.is_dead(lanes[before].agents[-1]):
+            mine.append(before)
+        return [f"end of lane {lane}" for lane in mine]
 
-    def _send(self, message: Item | LaneDone) -> list[Action]:
-        to = self._next()
-        if to != self._me:
+    def _hand_on(self, message: Item | LaneDone, *, is_first_time: bool = True) -> list[Action]:
+        """Hand a message to who comes next; where there is nobody, do what they would have done."""
+        if is_first_time:
+            self._way.keep(message)
+        to = self._way.next
+        if to:
             return [Send(to, message)]
         return self._finish(message) if isinstance(message, Item) else self._begin(self._gate.executed(message.round))
 
