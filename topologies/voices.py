@@ -4,7 +4,7 @@ A slot's holder is its owner; in place of a dead one it is a spare, or else anot
 from the same number of voices as long as anybody is left to speak.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 
 from topologies.messages import Task
 from topologies.seats import MeshSeat, MeshSlot
@@ -13,20 +13,38 @@ from topologies.seats import MeshSeat, MeshSlot
 class Voices:
     """The voices on all symbols, as one agent sees them."""
 
-    def __init__(self, seat: MeshSeat, *, is_dead: Callable[[str], bool]) -> None:
+    def __init__(self, seat: MeshSeat) -> None:
         self._seat = seat
-        self._is_dead = is_dead
+        self._dead: set[str] = set()
+        self._held: dict[str, list[str]] = {}  # by symbol, who has its voices as things stand
+
+    def lose(self, agent: str) -> None:
+        """An agent is dead: its voices go to others."""
+        self._dead.add(agent)
+        self._held.clear()
+
+    def regain(self, agent: str) -> None:
+        """An agent is alive again, and its voices are its own."""
+        self._dead.discard(agent)
+        self._held.clear()
+
+    def is_dead(self, agent: str) -> bool:
+        return agent in self._dead
 
     def slots(self, symbol: str) -> tuple[MeshSlot, ...]:
         return self._seat.slots[symbol]
 
     def holders(self, symbol: str) -> list[str]:
         """Name who has each voice on a symbol."""
-        slots = self._seat.slots[symbol]
-        alive = [slot.owner for slot in slots if not self._is_dead(slot.owner)]
-        spares = [agent for agent in self._seat.spares[symbol] if not self._is_dead(agent)]
-        substitutes = iter([*spares, *alive * len(slots)])
-        return [slot.owner if not self._is_dead(slot.owner) else next(substitutes, slot.owner) for slot in slots]
+        if symbol not in self._held:
+            slots = self._seat.slots[symbol]
+            alive = [slot.owner for slot in slots if slot.owner not in self._dead]
+            spares = [agent for agent in self._seat.spares[symbol] if agent not in self._dead]
+            substitutes = iter([*spares, *alive * len(slots)])
+            self._held[symbol] = [
+                slot.owner if slot.owner not in self._dead else next(substitutes, slot.owner) for slot in slots
+            ]
+        return self._held[symbol]
 
     def mine(self, symbols: Sequence[str]) -> list[tuple[str, int, MeshSlot]]:
         """List the voices this agent has: symbol, number of the slot, the slot."""
@@ -47,12 +65,11 @@ class Voices:
             if holder != slot.owner
         }
 
-    def spoken(self, round: int, symbol: str, *, votes: Container[str]) -> list[int]:
-        """List the slots all of whose tasks of a round are among those voted on."""
+    def task_keys(self, round: int, symbol: str) -> list[frozenset[str]]:
+        """Name the tasks of each voice on a symbol."""
         return [
-            number
+            frozenset(task.key for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies))
             for number, slot in enumerate(self.slots(symbol))
-            if all(task.key in votes for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies))
         ]
 
 

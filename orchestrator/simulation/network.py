@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 
 import msgspec
 
-from orchestrator.simulation.engine import Engine
+from orchestrator.simulation.engine import STEP_S, Engine
 from orchestrator.simulation.faults import FaultPlan
 from orchestrator.simulation.trace import Trace
 from topologies.messages import Message
@@ -85,8 +85,8 @@ class SimNetwork:
             self._trace.note(now_s, "reordered", sender, receiver)
             due_s += REORDERED_S
         else:
-            due_s = max(due_s, self._last_due.get(link, 0.0) + 1e-6)
-            self._last_due[link] = due_s
+            last_s = self._last_due.get(link, 0.0) + STEP_S
+            self._last_due[link] = due_s = due_s if due_s > last_s else last_s
         self.under_way += 1
         self._engine.at(due_s, receiver, lambda: self._arrive(sender, receiver, frame))
 

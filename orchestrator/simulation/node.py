@@ -121,14 +121,16 @@ class Node:
         talk = self._talk(peer, frame.generation)
         if talk is None:
             return
-        self._do(lambda: self.member.on_sign(peer, frame.generation, now_s=self._around.local_s(self)))
+        for action in self.member.on_sign(peer, frame.generation, now_s=self._around.local_s(self)):
+            self._perform(action)
         self._missing.discard(peer)
         if frame.to_generation == self.generation:
             if isinstance(frame, BatchFrame):
                 self._on_batch(peer, talk, frame)
             else:
                 self._on_received(peer, talk, frame.received)
-        self._look_around()
+        if not self.is_ready:
+            self._look_around()
 
     def _talk(self, peer: str, generation: int) -> Conversation | None:
         """Return the conversation with a neighbour's process; a later one begins anew, an earlier one is not heard."""
@@ -149,6 +151,8 @@ class Node:
 
     def _on_received(self, peer: str, talk: Conversation, received: int) -> None:
         """Send again what a neighbour still lacks after some beats."""
+        if talk.session.is_flushed:
+            return
         talk.session.on_ack(received)
         talk.beats_unanswered = (
             0 if talk.session.is_flushed or received > talk.received_there else (talk.beats_unanswered + 1)
@@ -166,7 +170,8 @@ class Node:
             talk = self._talks[peer]
             self._around.transmit(self, peer, BeatFrame(self.generation, talk.generation, talk.session.received))
         if self.is_ready:
-            self._do(lambda: self.member.check(self._around.local_s(self)))
+            for action in self.member.check(self._around.local_s(self)):
+                self._perform(action)
         self._beats += 1
         if self._beats % PROGRESS_BEATS == 0:
             self._around.account(self, PROGRESS)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from orchestrator.simulation.engine import Engine
+from orchestrator.simulation.engine import STEP_S, Engine
 from orchestrator.simulation.faults import FaultPlan
 from orchestrator.simulation.node import Node
 from orchestrator.simulation.processes import CONTROL_WAY_S, Processes
@@ -84,6 +84,6 @@ class Orders:
         self._engine.at(self._next_due_s(agent), agent, arrive)
 
     def _next_due_s(self, agent: str) -> float:
-        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._due_s.get(agent, 0.0) + 1e-5)
+        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._due_s.get(agent, 0.0) + STEP_S)
         self._due_s[agent] = due_s
         return due_s

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from orchestrator.simulation.engine import Engine
+from orchestrator.simulation.engine import STEP_S, Engine
 from orchestrator.simulation.invariants import Checker
 from orchestrator.simulation.network import BatchFrame, SimFrame, SimNetwork
 from orchestrator.simulation.node import Node
@@ -46,7 +46,7 @@ class Processes:
         self.network.send(node.name, peer, frame)
 
     def account(self, node: Node, action: Account) -> None:
-        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._said_s.get(node.name, 0.0) + 1e-6)
+        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._said_s.get(node.name, 0.0) + STEP_S)
         self._said_s[node.name] = due_s
         self._engine.at(due_s, "", lambda: self.hear(node.name, node.generation, action))
 

@@ -24,6 +24,7 @@ class _State:
     votes: dict[str, Vote] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
+    keys: dict[str, list[frozenset[str]]] = field(default_factory=dict)  # by symbol and slot, the tasks of the voice
 
 
 class MeshRound:
@@ -32,8 +33,7 @@ class MeshRound:
     def __init__(self, seat: MeshSeat, desk: Desk) -> None:
         self._seat = seat
         self._desk = desk
-        self._dead: set[str] = set()
-        self._voices = Voices(seat, is_dead=self._dead.__contains__)
+        self._voices = Voices(seat)
         self._rounds: dict[int, _State] = {}
         self._forgotten = 0  # all rounds up to this one
         self._fed = 0
@@ -75,9 +75,9 @@ class MeshRound:
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
         if is_alive:
-            self._dead.discard(peer)
+            self._voices.regain(peer)
         else:
-            self._dead.add(peer)
+            self._voices.lose(peer)
         actions: list[Action] = []
         for state in [self._rounds[number] for number in sorted(self._rounds)[-ROUNDS_MENDED:]]:
             if state.tick is None:
@@ -126,7 +126,7 @@ class MeshRound:
         mine = [vote for vote in state.votes.values() if vote.agent == self._seat.agent]
         for vote in sorted(mine, key=lambda vote: vote.task):
             for holder in sorted(set(self._voices.holders(vote.symbol))):
-                if holder != self._seat.agent and holder not in self._dead and (to is None or holder in to):
+                if holder != self._seat.agent and not self._voices.is_dead(holder) and (to is None or holder in to):
                     per_peer.setdefault(holder, []).append(vote)
         return [Send(peer, Ballot(tick.round, tuple(shared))) for peer, shared in sorted(per_peer.items())]
 
@@ -134,7 +134,9 @@ class MeshRound:
         """Decide what can be decided, and report where this agent has the first voice that spoke."""
         due: list[Decision] = []
         for symbol in sorted({symbol for symbol, _, _ in self._voices.mine(tick.symbols)}):
-            spoken = self._voices.spoken(tick.round, symbol, votes=state.votes)
+            if symbol not in state.keys:
+                state.keys[symbol] = self._voices.task_keys(tick.round, symbol)
+            spoken = [number for number, keys in enumerate(state.keys[symbol]) if keys <= state.votes.keys()]
             if symbol not in state.decisions and len(spoken) >= quorum_size(len(self._voices.slots(symbol)), quorum):
                 votes = [vote for vote in state.votes.values() if vote.symbol == symbol]
                 state.decisions[symbol] = decide(votes, round=tick.round, symbol=symbol)
