@@ -32,8 +32,12 @@ class MemoryPipe:
 
     @classmethod
     def pair(cls, rng: random.Random) -> "tuple[MemoryPipe, MemoryPipe]":
-        """Make both ends."""
-        here, there = cls(rng), cls(rng)
+        """Make both ends.
+
+        Each draws its delays from a generator of its own: in which order pipes are closed that a cancelled process
+        leaves behind is chance (anyio keeps its tasks in a set), and must change no other pipe's delays.
+        """
+        here, there = cls(random.Random(rng.getrandbits(64))), cls(random.Random(rng.getrandbits(64)))
         here._peer, there._peer = there, here
         return here, there
 

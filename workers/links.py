@@ -8,7 +8,8 @@ from anyio.abc import TaskGroup
 
 from topologies.messages import Message
 from workers.codec import EdgeCount, Neighbour
-from workers.link import Link, LinkLost
+from workers.dialling import Dialler, LinkLost
+from workers.link import Link
 from workers.network import Network, Pipe
 
 
@@ -21,12 +22,11 @@ class Links:
 
     def __init__(self, links: Mapping[str, Link]) -> None:
         self._links = dict(sorted(links.items()))
+        self._diallers = {name: Dialler(link) for name, link in self._links.items() if link.neighbour.dials}
         self._scopes: set[anyio.CancelScope] = set()
+        self.neighbours = frozenset(links)
         # All from whom an edge leads here.
         self.senders = frozenset(name for name, link in links.items() if link.neighbour.hears)
-
-    def __contains__(self, neighbour: str) -> bool:
-        return neighbour in self._links
 
     def keep(
         self,
@@ -34,20 +34,19 @@ class Links:
         network: Network,
         *,
         headers: Mapping[str, str],
-        rng: random.Random,
+        seed: str,
         on_lost: Callable[[str], None],
     ) -> None:
         """Dial those neighbours that this end dials, in `tasks`, and again after a cut."""
 
-        async def keep_one(link: Link) -> None:
+        async def keep_one(neighbour: str, dialler: Dialler) -> None:
             try:
-                await link.keep(network, headers=headers, rng=rng)
+                await dialler.keep(network, headers=headers, rng=random.Random(f"{seed}/{neighbour}"))
             except LinkLost as error:
                 on_lost(str(error))
 
-        for link in self._links.values():
-            if link.neighbour.dials:
-                tasks.start_soon(keep_one, link)
+        for neighbour, dialler in self._diallers.items():
+            tasks.start_soon(keep_one, neighbour, dialler)
 
     async def accept(self, neighbour: str, pipe: Pipe) -> None:
         """Use a pipe that a neighbour has dialled."""
@@ -83,7 +82,9 @@ class Links:
 
     def move(self, neighbour: Neighbour) -> None:
         """A neighbour has a new process, elsewhere."""
-        self._links[neighbour.agent].move(neighbour)
+        self._links[neighbour.agent].neighbour = neighbour
+        if neighbour.agent in self._diallers:
+            self._diallers[neighbour.agent].hurry()
 
     def ping(self) -> None:
         for link in self._links.values():

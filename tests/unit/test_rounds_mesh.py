@@ -2,10 +2,10 @@
 
 import pytest
 from fixed_desk import FixedDesk, make_tick, vote
+from topologies.open_rounds import OPEN_MAX, TooManyOpenRounds
 
 from topologies.kinds import Role
 from topologies.messages import Ballot, Join, Leave
-from topologies.open_rounds import OPEN_MAX, TooManyOpenRounds
 from topologies.round import Report, Send, SetTimer
 from topologies.rounds import create_round
 from topologies.seats import MeshSeat
