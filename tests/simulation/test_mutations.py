@@ -19,7 +19,8 @@ from topologies.offices import OfficeView
 from topologies.rounds import mesh
 from topologies.rounds.mesh import MeshRound
 from topologies.rounds.ring import RingRound
-from topologies.voting import quorum_size, shares
+from topologies.stages import Way
+from topologies.voting import shares
 
 SEEDS_MAX = 200
 AGENTS = 7
@@ -55,22 +56,21 @@ def leaders_finish_early(patch):
 
 
 def one_voice_is_a_quorum(patch):
-    patch.setattr(mesh, "quorum_size", lambda invited, quorum: quorum_size(invited, quorum) if quorum == 1.0 else 1)
+    patch.setattr(mesh, "quorum_size", lambda invited, quorum: 1)
 
 
 def bypass_goes_anywhere(patch):
-    def first_of_all(self):
-        following = self._seat.following
-        return following[0] if following[0] not in self._dead else self._seat.lanes[0].agents[0]
+    def anybody(self):
+        return self._following[0] if self._following[0] not in self._dead else "agent-001"
 
-    patch.setattr(RingRound, "_next", first_of_all)
+    patch.setattr(Way, "next", property(anybody))
 
 
 def the_dead_stay_dead(patch):
     original = Detector.heard
 
-    def heard(self, peer, generation, now_s):
-        return [] if self.state(peer) is PeerState.DEAD else original(self, peer, generation, now_s)
+    def heard(self, peer, generation, *, now_s):
+        return [] if self.state(peer) is PeerState.DEAD else original(self, peer, generation, now_s=now_s)
 
     patch.setattr(Detector, "heard", heard)
 
