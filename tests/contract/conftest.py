@@ -10,6 +10,7 @@ from e2b import E2B
 from e2b_code_interpreter import AsyncSandbox as InterpreterSandbox
 
 from sandboxes.emulator import EmulatorServer
+from tests.contract.document_conformance import ConformanceCheck
 
 API_KEY = "key-of-this-test-run"
 PATIENCE_S = 5.0
@@ -20,6 +21,14 @@ ISOLATION = "auto" if os.environ.get("E2B_TEST_ISOLATION") == "auto" else "off"
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def conformance(monkeypatch):
+    """Whatever a control plane answers in these tests is what its OpenAPI document says."""
+    check = ConformanceCheck(monkeypatch)
+    yield check
+    assert check.deviations == []
 
 
 @pytest.fixture

@@ -463,7 +463,7 @@ async def test_upload_needs_the_secret_of_its_address_and_nothing_else(client, r
     ("path", "body", "said"),
     [
         pytest.param("/v3/templates", {"name": "No spaces"}, "Invalid name", id="name"),
-        pytest.param("/v3/templates", {"name": "x", "cpuCount": 99}, "99 CPUs", id="size"),
+        pytest.param("/v3/templates", {"name": "x", "cpuCount": 99}, "`int` <= 32 - at `$.cpuCount`", id="size"),
         pytest.param("/v3/templates", {"name": "x", "tags": ["a b"]}, "Invalid name", id="tag"),
     ],
 )

@@ -9,8 +9,15 @@ import anyio
 import msgspec
 
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.parameters import TextParameter
 
 KEY_PATTERN = re.compile(r"[a-z0-9-]{1,255}")
+IDEMPOTENCY_KEY = TextParameter(
+    name="Idempotency-Key",
+    meaning="A repeated call with the same key and body gets the first answer again; with another body it is a 409.",
+    place="header",
+    pattern=f"^{KEY_PATTERN.pattern}$",
+)
 KEYS_KEPT_MAX = 10_000
 """The oldest keys are forgotten beyond this, about 5 MB."""
 
