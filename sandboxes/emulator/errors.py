@@ -83,7 +83,7 @@ class RpcError(EmulatorError):
         self.status = RPC_STATUSES[code]
 
     def body(self) -> bytes:
-        return msgspec.json.encode(RpcErrorShown(self.code, str(self)))
+        return msgspec.json.encode(RpcErrorShown(self.code, writable(str(self))))
 
 
 class ProxyError(EmulatorError):
@@ -97,12 +97,17 @@ class ProxyError(EmulatorError):
 
     def body(self) -> bytes:
         port = UNSET if self.port is None else self.port
-        return msgspec.json.encode(ProxyErrorShown(self.sandbox_id, str(self), self.status, port))
+        return msgspec.json.encode(ProxyErrorShown(writable(self.sandbox_id), str(self), self.status, port))
 
 
 def encode_error(status: int, message: str) -> bytes:
     """Return the body of an error of the control plane."""
-    return msgspec.json.encode(ErrorShown(status, message))
+    return msgspec.json.encode(ErrorShown(status, writable(message)))
+
+
+def writable(text: str) -> str:
+    """Return a text that JSON can hold: bytes of a request that are no UTF-8 become question marks."""
+    return text.encode(errors="replace").decode()
 
 
 def sandbox_not_found(sandbox_id: str) -> ProxyError:

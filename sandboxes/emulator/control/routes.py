@@ -17,6 +17,7 @@ from multidict import MultiMapping
 
 from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.json_bodies import MalformedBody, decode_body
 
 BODY_BYTES_MAX = 1024 * 1024
 VERSIONS = ("", "/v2")
@@ -52,7 +53,10 @@ class Call:
     async def decode(self, kind: type[Body]) -> Body:
         """Read the body's JSON, of the kind that the contract names. Raises `ApiError` (400) naming the wrong field."""
         assert kind is self.contract.takes
-        return decode_body(await self.read(), kind)
+        try:
+            return decode_body(await self.read(), kind)
+        except MalformedBody as error:
+            raise ApiError(400, f"the body is {error}") from error
 
 
 Handler = Callable[[Call], Awaitable[web.Response]]
@@ -83,14 +87,6 @@ class Route:
 def both_versions(route: Route) -> Iterable[Route]:
     """Yield a call's route in both generations of paths."""
     return (replace(route, path=version + route.path) for version in VERSIONS)
-
-
-def decode_body(body: bytes, kind: type[Body]) -> Body:
-    """Read JSON; no body is an empty object. Raises `ApiError` (400) naming the field that is wrong."""
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise ApiError(400, f"the body is not a {kind.__name__}: {error}") from error
 
 
 def reply(answer: object, status: int = 200) -> web.Response:

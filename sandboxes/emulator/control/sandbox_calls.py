@@ -19,7 +19,7 @@ from sandboxes.emulator.control.control_messages import (
 )
 from sandboxes.emulator.control.idempotency import IDEMPOTENCY_KEY, IdempotentAnswers
 from sandboxes.emulator.control.listing import LIST_PARAMETERS, parse_query, select_page
-from sandboxes.emulator.control.routes import NEXT_PAGE, Call, Route, both_versions, decode_body, reply, reply_nothing
+from sandboxes.emulator.control.routes import NEXT_PAGE, Call, Route, both_versions, reply, reply_nothing
 from sandboxes.emulator.control.sandbox_descriptions import describe_created, describe_detail, describe_listed
 from sandboxes.emulator.control.sandbox_wishes import make_spec, require_template
 from sandboxes.emulator.control.server_tasks import run_to_completion
@@ -72,8 +72,7 @@ class SandboxCalls:
 
     async def create(self, call: Call) -> web.Response:
         """Make a sandbox, or repeat the answer to the same call."""
-        body = await call.read()
-        wish = decode_body(body, NewSandbox)
+        wish = await call.decode(NewSandbox)
         key = IDEMPOTENCY_KEY.find(call.request.headers)
 
         async def make() -> bytes:
@@ -81,7 +80,7 @@ class SandboxCalls:
             return msgspec.json.encode(await self._make(spec))
 
         async def make_once() -> bytes:
-            return await make() if key is None else await self._answers.answer_once(key, body, make=make)
+            return await make() if key is None else await self._answers.answer_once(key, wish, make=make)
 
         answer = await run_to_completion(self._tasks, make_once)
         return web.Response(status=201, body=answer, content_type="application/json")

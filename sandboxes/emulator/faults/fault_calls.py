@@ -48,6 +48,7 @@ class FaultCalls:
     async def remove(self, call: Call) -> web.Response:
         """Take one rule away."""
         text = call.path["rule_id"]
-        if not text.isdecimal() or not self._faults.remove(int(text)):
+        found = next((rule for rule in self._faults.rules if str(rule.id) == text), None)
+        if found is None or not self._faults.remove(found.id):
             raise ApiError(404, f"there is no fault {text}: list them")
         return reply_nothing()

@@ -25,6 +25,7 @@ from sandboxes.emulator.interpreter.languages import choose_language
 from sandboxes.emulator.interpreter.launcher import EngineLauncher
 from sandboxes.emulator.interpreter.outputs import EndOfExecution, KeepAlive, encode_line
 from sandboxes.emulator.interpreter.sandbox_contexts import SandboxContexts
+from sandboxes.emulator.json_bodies import MalformedBody, decode_body
 from sandboxes.emulator.ports.proxy import require_traffic_token
 
 INTERPRETER_PORT = 49999
@@ -77,7 +78,7 @@ class CodeInterpreter:
             case "GET", ["contexts"]:
                 return reply(contexts.list_all())
             case "POST", ["contexts"]:
-                wish = await decode_body(request, NewContext)
+                wish = await read_body(request, NewContext)
                 return reply(await contexts.create(choose_language(wish.language), wish.cwd or HOME))
             case "DELETE", ["contexts", context_id]:
                 await contexts.remove(context_id)
@@ -88,7 +89,7 @@ class CodeInterpreter:
         raise InterpreterError(404, f"{request.method} {request.path} is no call of the code interpreter")
 
     async def _execute(self, request: web.BaseRequest, contexts: SandboxContexts) -> web.StreamResponse:
-        wish = await decode_body(request, ExecuteRequest)
+        wish = await read_body(request, ExecuteRequest)
         context = choose_context(wish, contexts)
         execution = Execution(wish.code, require_variables(wish.env_vars or {}))
         self._tasks.start_soon(context.run, execution)
@@ -146,7 +147,7 @@ async def stream_lines(request: web.BaseRequest, execution: Execution) -> web.St
     return response
 
 
-async def decode_body(request: web.BaseRequest, kind: type[Body]) -> Body:
+async def read_body(request: web.BaseRequest, kind: type[Body]) -> Body:
     """Read a request's JSON. Raises `InterpreterError` (413, 422)."""
     body = bytearray()
     async for chunk in request.content.iter_any():
@@ -154,9 +155,9 @@ async def decode_body(request: web.BaseRequest, kind: type[Body]) -> Body:
         if len(body) > BODY_BYTES_MAX:
             raise InterpreterError(413, f"the request is longer than {BODY_BYTES_MAX} bytes: pass data as files")
     try:
-        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise InterpreterError(422, f"the request is not a {kind.__name__}: {error}") from error
+        return decode_body(bytes(body), kind)
+    except MalformedBody as error:
+        raise InterpreterError(422, f"the request is {error}") from error
 
 
 def reply(answer: object) -> web.Response:
