@@ -91,7 +91,7 @@ def describe(sandbox: Sandbox, sample: Sample) -> Metric:
         cpu_used_pct=sample.cpu_used_pct,
         mem_used=sample.usage.memory_bytes,
         mem_total=template.memory_mb * MEBIBYTE,
-        mem_cache=0,
+        mem_cache=sample.usage.cache_bytes,
         disk_used=sample.usage.disk_bytes,
         disk_total=template.disk_mb * MEBIBYTE,
     )
