@@ -1,5 +1,8 @@
 """Faults on purpose: those without an exception of their own, which requests a rule meets, and rules by HTTP."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
 import anyio
 import e2b
 import httpx
@@ -80,6 +83,41 @@ async def test_clock_skew_shifts_the_daemons_time(client, emulator, faults):
             answer = await http.get("/metrics", headers={"E2b-Sandbox-Id": sandbox_id, "X-Access-Token": token})
             times.append(answer.json()["ts"])
     assert times[0] - times[1] == pytest.approx(-3600, abs=10)
+
+
+async def test_clock_skew_shows_in_all_that_the_control_plane_tells(client, emulator, faults):
+    faults.add("create", ClockSkew(api_s=-7200), times=1)
+    sandbox = await client.AsyncSandbox.create()
+    now = datetime.now(UTC)
+    [metric] = await sandbox.get_metrics()
+    await sandbox.set_timeout(60)
+    async with httpx.AsyncClient(base_url=emulator.url, headers={"X-API-KEY": API_KEY}) as http:
+        logs = (await http.get(f"/v2/sandboxes/{sandbox.sandbox_id}/logs")).json()["logs"]
+        events = (await http.get(f"/events/sandboxes/{sandbox.sandbox_id}")).json()
+    told = [metric.timestamp, *(datetime.fromisoformat(each[0]["timestamp"]) for each in (logs, events))]
+    assert [round((moment - now).total_seconds() / 60) for moment in told] == [-120] * 3
+
+
+async def test_clock_skew_shows_in_the_times_of_files_and_ends_signed_addresses(client, faults):
+    faults.add("create", ClockSkew(envd_s=7200), times=1)
+    sandbox = await client.AsyncSandbox.create()
+    written = await sandbox.files.write("f", "x")
+    entry = await sandbox.files.get_info(written.path)
+    assert round((entry.modified_time - datetime.now(UTC)).total_seconds() / 60) == 120
+    async with httpx.AsyncClient() as http:
+        early, late = [
+            await http.get(sandbox.download_url("f", use_signature_expiration=seconds)) for seconds in (600, 10_000)
+        ]
+    assert (early.status_code, late.status_code) == (401, 200)
+    assert parsedate_to_datetime(late.headers["Last-Modified"]) > datetime.now(UTC) + timedelta(minutes=100)
+
+
+async def test_clock_skew_shows_in_the_interpreters_output(open_interpreter, faults):
+    faults.add("create", ClockSkew(envd_s=-7200), times=1)
+    sandbox = await open_interpreter()
+    told = []
+    await sandbox.run_code("echo hi", language="bash", on_stdout=told.append)
+    assert round((told[0].timestamp / 1e9 - datetime.now(UTC).timestamp()) / 60) == -120
 
 
 async def test_upload_that_loses_its_answer_is_written(sandbox, faults):

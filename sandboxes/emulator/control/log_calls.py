@@ -103,7 +103,7 @@ class LogCalls:
         journal = self._journals.find(call.path["sandbox_id"])
         if journal is None:
             raise ApiError(404, f"sandbox {call.path['sandbox_id']!r} has no log: it never was, or ended long ago")
-        return list(journal.entries)
+        return journal.list_shown()
 
 
 def format_line(entry: LogEntry) -> str:

@@ -69,8 +69,8 @@ class MetricCalls:
             raise ApiError(400, f"start is {start} and end {end}: start must not be after end")
         samples = (await self._sampler.read([sandbox])).get(sandbox.id, [])
         # Clients cut both to whole seconds, and the end of a second belongs to it.
-        inside = [s for s in samples if from_seconds(start) <= s.usage.at and s.usage.at.timestamp() < end + 1]
-        return reply([describe(sandbox, sample) for sample in inside])
+        shown = [describe(sandbox, sample) for sample in samples]
+        return reply([m for m in shown if from_seconds(start) <= m.timestamp and m.timestamp.timestamp() < end + 1])
 
     async def list_many(self, call: Call) -> web.Response:
         """Return the last measurement of several sandboxes; those that do not live are left out."""
@@ -84,9 +84,10 @@ class MetricCalls:
 def describe(sandbox: Sandbox, sample: Sample) -> Metric:
     """Return a measurement as it is shown."""
     template = sandbox.spec.template
+    at = sample.usage.at + sandbox.api_clock_offset
     return Metric(
-        timestamp=sample.usage.at,
-        timestamp_unix=int(sample.usage.at.timestamp()),
+        timestamp=at,
+        timestamp_unix=int(at.timestamp()),
         cpu_count=template.cpu_count,
         cpu_used_pct=sample.cpu_used_pct,
         mem_used=sample.usage.memory_bytes,

@@ -52,6 +52,6 @@ async def download(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResp
             raise ApiError(400, f"path '{path}' is a directory: list it instead")
         if not await real.is_file():
             raise ApiError(400, f"path '{path}' is not a regular file: read it by a command")
-        return await send_file(request, locate(paths, path))
+        return await send_file(request, locate(paths, path), clock_offset=paths.clock_offset)
 
     return await translate_errors(open_and_send)

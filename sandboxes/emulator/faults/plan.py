@@ -20,6 +20,9 @@ from sandboxes.emulator.errors import ApiError
 from sandboxes.emulator.faults.operations import NAMES, Operation
 
 RULES_MAX = 10_000
+SKEW_MAX_S = 10 * 365 * 86_400
+"""Ten years, so that what is shown stays within the calendar."""
+Skew = Annotated[float, Meta(ge=-SKEW_MAX_S, le=SKEW_MAX_S)]
 NotNegative = Annotated[float, Meta(ge=0)]
 
 
@@ -91,10 +94,11 @@ class DiskFull(FaultBase, tag="disk_full", frozen=True):
 class ClockSkew(FaultBase, tag="clock_skew", frozen=True):
     """A created sandbox's times are wrong by this much; what runs in it sees this machine's clock all the same."""
 
-    api_s: float = 0.0
-    """Added to `startedAt` and `endAt`, which the client compares with its own clock."""
-    envd_s: float = 0.0
-    """Added to the time of envd's `/metrics`."""
+    api_s: Skew = 0.0
+    """Added to what the control plane tells: `startedAt` and `endAt`, and the times of metrics, logs and events."""
+    envd_s: Skew = 0.0
+    """The sandbox's own clock: added to the time of envd's `/metrics`, of files, and of the interpreter's output;
+    by it an address that was signed for a while is over sooner or later."""
 
 
 Fault = Latency | Refusal | Reset | NoAnswer | Vanish | StreamCut | NoEndEvent | DiskFull | ClockSkew

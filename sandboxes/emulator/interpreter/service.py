@@ -7,6 +7,7 @@ sandbox do not find the port: it is answered by the embedded server itself.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TypeVar
 
 import anyio
@@ -23,7 +24,7 @@ from sandboxes.emulator.interpreter.execution import Execution
 from sandboxes.emulator.interpreter.kernel_sockets import KernelSockets
 from sandboxes.emulator.interpreter.languages import choose_language
 from sandboxes.emulator.interpreter.launcher import EngineLauncher
-from sandboxes.emulator.interpreter.outputs import EndOfExecution, KeepAlive, encode_line
+from sandboxes.emulator.interpreter.outputs import EndOfExecution, KeepAlive, encode_line, shift_time
 from sandboxes.emulator.interpreter.sandbox_contexts import SandboxContexts
 from sandboxes.emulator.json_bodies import MalformedBody, decode_body
 from sandboxes.emulator.ports.proxy import require_traffic_token
@@ -94,7 +95,7 @@ class CodeInterpreter:
         execution = Execution(wish.code, require_variables(wish.env_vars or {}))
         self._tasks.start_soon(context.run, execution)
         try:
-            return await stream_lines(request, execution)
+            return await stream_lines(request, execution, clock_offset=contexts.clock_offset)
         finally:
             execution.abandon()
 
@@ -132,7 +133,9 @@ def require_variables(variables: Mapping[str, str]) -> Mapping[str, str]:
     return variables
 
 
-async def stream_lines(request: web.BaseRequest, execution: Execution) -> web.StreamResponse:
+async def stream_lines(
+    request: web.BaseRequest, execution: Execution, *, clock_offset: timedelta
+) -> web.StreamResponse:
     """Write a cell's lines as they come, and one that says nothing whenever none came for a while."""
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await response.prepare(request)
@@ -142,7 +145,7 @@ async def stream_lines(request: web.BaseRequest, execution: Execution) -> web.St
                 line = await execution.lines.receive()
             except anyio.EndOfStream:
                 break
-        await response.write(encode_line(KeepAlive() if patience.cancelled_caught else line))
+        await response.write(encode_line(KeepAlive() if patience.cancelled_caught else shift_time(line, clock_offset)))
     await response.write(encode_line(EndOfExecution()))
     return response
 
