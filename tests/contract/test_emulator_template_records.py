@@ -68,3 +68,24 @@ async def test_old_builds_without_a_tag_leave_no_files(tmp_path, connect_to):
         trees = tmp_path / "data" / "templates" / "builds" / "trees"
         assert [tree.name for tree in trees.iterdir()] == [info.build_id]
     assert list((tmp_path / "data").iterdir()) == []
+
+
+async def test_disk_is_shown_as_large_as_the_free_room_asked_for(new, build, client, rest):
+    info, _log = await build(new().run_cmd("head -c 3000000 /dev/zero > data"), min_free_disk_mb=20_000)
+    [row] = await (await rest.get("/templates")).json()
+    assert 20_003 <= row["diskSizeMB"] < 20_100
+    sandbox = await client.AsyncSandbox.create(info.template_id)
+    [living] = await (await rest.get("/v2/sandboxes")).json()
+    assert (living["sandboxID"], living["diskSizeMB"]) == (sandbox.sandbox_id, row["diskSizeMB"])
+
+
+async def test_disk_is_never_made_smaller(new, build, rest):
+    await build(new(), min_free_disk_mb=1)
+    [row] = await (await rest.get("/templates")).json()
+    assert row["diskSizeMB"] == 10_240
+
+
+async def test_removing_no_tags_from_a_template_that_was_never_ready_changes_nothing(rest):
+    await rest.post("/v3/templates", json={"name": "never"})
+    answer = await rest.delete("/templates/tags", json={"name": "never", "tags": []})
+    assert answer.status == 204
