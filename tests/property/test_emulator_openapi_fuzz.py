@@ -2,7 +2,8 @@
 
 Whatever is sent: an answer in time, with a status and a body that the document declares, no failure of the server,
 nothing written outside its directory, and nothing of another sandbox told or touched. Half of the calls go to things
-that exist, because unknown ids end too early to find much. The seed is fixed; `E2B_FUZZ_EXAMPLES=150` looks longer.
+that exist, because unknown ids end too early to find much. The seed is fixed; with `E2B_FUZZ_EXAMPLES=150` it
+looks longer, and elsewhere each time.
 """
 
 import itertools
@@ -51,7 +52,7 @@ CANARY = "what only the neighbour knows"
 EXAMPLES_MAX = int(os.environ.get("E2B_FUZZ_EXAMPLES", "10"))
 fuzzing = settings(
     max_examples=EXAMPLES_MAX,
-    derandomize=True,
+    derandomize="E2B_FUZZ_EXAMPLES" not in os.environ,
     deadline=None,
     database=None,
     phases=(Phase.generate,),  # a case that fails is told as it is: to make it smaller may take minutes
@@ -225,7 +226,9 @@ def hold(case, answer):
     if answer.status_code == 400 and answer.headers.get("content-type", [""])[0].startswith("text/plain"):
         return  # no HTTP, such as a line that is too long: refused before anybody looks what it asks for
     assert answer.status_code < 500 or answer.status_code == 501, answer.text
-    case.validate_response(answer, checks=CHECKS)
+    # Whatever is put into a field of a form is bytes on the wire, and so allowed.
+    is_form = (case.media_type or "").startswith("multipart/")
+    case.validate_response(answer, checks=[c for c in CHECKS if not (is_form and c is negative_data_rejection)])
     assert CANARY not in answer.text
 
 
