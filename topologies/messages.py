@@ -48,12 +48,16 @@ class Vote(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    """What the swarm agreed for one symbol in one round, with the votes it was made from."""
+    """What the swarm agreed for one symbol in one round, with the votes it was made from.
+
+    `verdict` says how the poll ended (`topologies.poll.Verdict`), where the charter has more than weights to count.
+    """
 
     round: int
     symbol: str
     target: float
     votes: tuple[Vote, ...]
+    verdict: str = ""
 
     @property
     def key(self) -> str:

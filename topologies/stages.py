@@ -4,11 +4,12 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
+from topologies.charter import Charter
+from topologies.conclusion import conclude
 from topologies.kinds import STAGE_ORDER, Stage
 from topologies.messages import Decision, Item, LaneDone, Task, Tick
 from topologies.round import Desk
 from topologies.seats import Lane
-from topologies.voting import decide
 
 WAITING_MAX = 1024
 SEEN_MEMORY = 1024
@@ -100,23 +101,27 @@ def signal(item: Item, lane: Lane, *, up_to: int, desk: Desk) -> Item:
     if item.risk_done:
         return item
     done = {vote.task for vote in item.votes}
-    tasks = [
+    votes = desk.work([task for task in _tasks(item, lane, up_to=up_to) if task.key not in done])
+    return Item(item.tick, item.lane, False, item.votes + votes, ())
+
+
+def _tasks(item: Item, lane: Lane, *, up_to: int) -> list[Task]:
+    """List the tasks of a lane's agents up to a place."""
+    return [
         Task(key=f"{item.tick.round}/{symbol}/{strategy}", symbol=symbol, strategy=strategy)
         for pairs in lane.tasks[: up_to + 1]
         for strategy, symbol in pairs
         if symbol in item.tick.bars
     ]
-    votes = desk.work([task for task in tasks if task.key not in done])
-    return Item(item.tick, item.lane, False, item.votes + votes, ())
 
 
-def fuse(item: Item, lane: Lane) -> Item:
+def fuse(item: Item, lane: Lane, *, charter: Charter) -> Item:
     """Make decisions of the votes; one that is not a finite number in its range has no say."""
     if item.risk_done:
         return item
     sound = [vote for vote in item.votes if math.isfinite(vote.target) and abs(vote.target) <= 1.0]
     decisions: tuple[Decision, ...] = tuple(
-        decide((vote for vote in sound if vote.symbol == symbol), round=item.tick.round, symbol=symbol)
+        conclude(sound, _tasks(item, lane, up_to=len(lane.agents)), tick=item.tick, symbol=symbol, charter=charter)
         for symbol in lane.symbols
         if symbol in item.tick.bars
     )

@@ -90,7 +90,7 @@ class RingRound:
             return []
         self._desk.feed(item.tick)
         item = signal(item, lane, up_to=place, desk=self._desk)
-        return self._hand_on(fuse(item, lane) if Stage.RISK in stages else item)
+        return self._hand_on(fuse(item, lane, charter=self._seat.charter) if Stage.RISK in stages else item)
 
     def _finish(self, item: Item) -> list[Action]:
         """Do all that is left of a round in a lane, and execute it."""
@@ -98,7 +98,7 @@ class RingRound:
             return []
         self._desk.feed(item.tick)
         lane = self._seat.lanes[item.lane]
-        item = fuse(signal(item, lane, up_to=len(lane.agents), desk=self._desk), lane)
+        item = fuse(signal(item, lane, up_to=len(lane.agents), desk=self._desk), lane, charter=self._seat.charter)
         report = Report(item.tick.round, item.decisions)
         if item.lane != self._seat.lane:  # done for the lane before: what it would have told is known here
             return [report, *self._begin(self._gate.executed(item.tick.round))]
