@@ -83,9 +83,6 @@ async def test_deadline_kills_the_command(sandbox, eventually):
     await eventually(lambda: not find_marked("876543"))
 
 
-@pytest.mark.skip(
-    reason="open defect: with auto, a command that leaves a background process behind is not told as ended"
-)
 async def test_escape_without_environment_and_session_dies_with_its_sandbox(sandbox, eventually):
     await sandbox.commands.run("env -i setsid sleep 765432 > /dev/null 2>&1 &")
     await eventually(lambda: bool(find_marked("765432")))
@@ -109,9 +106,6 @@ async def test_sandbox_without_internet_has_loopback_only_and_is_reached_by_the_
     assert emulator.report_unenforced_network() == {}
 
 
-@pytest.mark.skip(
-    reason="open defect: with auto, a command that leaves a background process behind is not told as ended"
-)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_nothing_is_left_of_a_server_that_ends(emulator, connect_to, eventually, number):
     mark = f"65432{int(number)}"

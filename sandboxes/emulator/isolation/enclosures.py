@@ -20,14 +20,13 @@ import msgspec
 
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.isolation import namespace_init
-from sandboxes.emulator.isolation.namespace_init import EnclosurePlan, Job
+from sandboxes.emulator.isolation.namespace_init import MESSAGE_BYTES_MAX, EnclosurePlan, Job, receive
 from sandboxes.emulator.processes.children import SHORTAGES, CommandLine, close_theirs, open_streams
 from sandboxes.emulator.processes.warm_start import ENDED_UNSEEN, ForkedChild
 
 ANSWER_DEADLINE_S = 1.0
 """How long the server stands still for one start at most; usual is 2 ms."""
 OPEN_DEADLINE_S = 5.0
-ANSWER_BYTES_MAX = 64 * 1024
 HIDING = ("/tmp", "/home")
 """What a sandbox has of its own, so that what the machine has there is not seen."""
 
@@ -59,7 +58,11 @@ class Enclosure:
     @property
     def is_alive(self) -> bool:
         """Whether process 1 runs."""
-        return not self.over.is_set() and not select.select([self._handle], (), (), 0)[0]
+        if self.over.is_set():
+            return False
+        watched = select.poll()  # select() fails for a descriptor beyond 1,023
+        watched.register(self._handle, select.POLLIN)
+        return not watched.poll(0)
 
     def start(self, command: CommandLine) -> ForkedChild:
         """Start a command in here. Raises `RpcError`."""
@@ -114,7 +117,7 @@ class Enclosure:
     def _ask(self, word: bytes, handles: Collection[int]) -> tuple[int, int]:
         """Ask for something that comes with a handle. Raises `OSError`."""
         socket.send_fds(self._control, [word], list(handles))
-        data, given, _, _ = socket.recv_fds(self._control, ANSWER_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+        data, given = receive(self._control, 1)
         if not data:
             raise OSError(0, "the sandbox's process 1 is gone")
         reply = msgspec.json.decode(data, type=Answer)
@@ -125,7 +128,7 @@ class Enclosure:
     async def _receive(self) -> bytes:
         try:
             await anyio.wait_readable(self._reports)
-            return self._reports.recv(ANSWER_BYTES_MAX)
+            return self._reports.recv(MESSAGE_BYTES_MAX)
         except ConnectionResetError:
             return b""
 
@@ -151,7 +154,7 @@ class EnclosureMaker:
                 start_new_session=True,
             )
         try:
-            require_success(self._control.recv(ANSWER_BYTES_MAX))
+            require_success(self._control.recv(MESSAGE_BYTES_MAX))
         except (OSError, EnclosureFailed) as error:
             self.stop()
             raise EnclosureFailed(str(error)) from error
@@ -170,11 +173,11 @@ class EnclosureMaker:
                 socket.send_fds(self._control, [request], [their_control.fileno(), their_reports.fileno()])
             with anyio.fail_after(OPEN_DEADLINE_S):
                 await anyio.wait_readable(control)
-                data, handles, _, _ = socket.recv_fds(control, ANSWER_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+                data, handles = receive(control, 1)
                 require_success(data)
                 await anyio.wait_readable(reports)
-            if reports.recv(ANSWER_BYTES_MAX) != namespace_init.READY:
-                require_success(control.recv(ANSWER_BYTES_MAX))
+            if reports.recv(MESSAGE_BYTES_MAX) != namespace_init.READY:
+                require_success(control.recv(MESSAGE_BYTES_MAX))
             return Enclosure(handles[0], control=control, reports=reports)
         except (OSError, TimeoutError, EnclosureFailed) as error:
             for handle in handles:

@@ -9,6 +9,7 @@ loop, because only such a process can be forked safely. It serves two kinds of r
   with the server, whose sockets it watches, and with the maker (PR_SET_PDEATHSIG), also while it stands still.
 """
 
+import array
 import ctypes
 import fcntl
 import json
@@ -27,7 +28,7 @@ from typing import NamedTuple, NoReturn
 HOME_PARENT = "/home"
 ROOT_SEEN = "/home/.sandbox"
 """Where commands find the whole tree of their sandbox; `paths.py` knows it too."""
-REQUEST_BYTES_MAX = 64 * 1024
+MESSAGE_BYTES_MAX = 64 * 1024
 REPORTED_AT_ONCE_MAX = 64
 READY = b"[]"
 
@@ -74,7 +75,7 @@ def main() -> None:
         return
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     while True:
-        data, sockets, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 2, socket.MSG_CMSG_CLOEXEC)
+        data, sockets = receive(control, 2)
         if not data:
             return
         plan = EnclosurePlan(**json.loads(data))
@@ -186,7 +187,7 @@ def serve_enclosure(plan: EnclosurePlan, control: socket.socket, *, reports: soc
 
 def answer(control: socket.socket) -> bool:
     """Answer one request; return False if there is nobody to answer."""
-    word, handles, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 4, socket.MSG_CMSG_CLOEXEC)
+    word, handles = receive(control, 4)
     if not word:
         return False
     try:
@@ -245,6 +246,20 @@ def become(job: Job, streams: Sequence[int], *, failing: int) -> NoReturn:
     except ValueError:  # a zero byte
         os.write(failing, b"22 ")
     os._exit(127)
+
+
+def receive(connection: socket.socket, handles_max: int) -> tuple[bytes, list[int]]:
+    """Return a message and the descriptors that came with it, which no program inherits. Raises `OSError`.
+
+    `socket.recv_fds` ignores its flags in Python 3.11, so that every command would hold the pipes of those that run,
+    and of itself: a background process that closed its own output would still keep its command from ending.
+    """
+    handles = array.array("i")
+    room = socket.CMSG_SPACE(handles_max * handles.itemsize)
+    data, ancillary, _, _ = connection.recvmsg(MESSAGE_BYTES_MAX, room, socket.MSG_CMSG_CLOEXEC)
+    for _level, _kind, content in ancillary:
+        handles.frombytes(content[: len(content) - len(content) % handles.itemsize])
+    return data, list(handles)
 
 
 def reap() -> list[tuple[int, int]]:
