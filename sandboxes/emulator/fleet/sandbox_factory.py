@@ -47,7 +47,11 @@ class SandboxFactory:
         """Make a sandbox that nothing runs in yet. Raises `ApiError` (500) if its directory cannot be made."""
         sandbox_id = make_sandbox_id()
         address = self._addresses.take()
-        paths = SandboxPaths(self._data_dir / sandbox_id, workdir=spec.template.workdir or "")
+        paths = SandboxPaths(
+            self._data_dir / sandbox_id,
+            workdir=spec.template.workdir or "",
+            is_enclosed=self._enclosures is not None and spec.is_enclosed,
+        )
         try:
             await lay_out(paths, spec.tree)
         except OSError as error:

@@ -20,15 +20,14 @@ import msgspec
 
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.isolation import namespace_init
+from sandboxes.emulator.isolation.kept_directories import HIDING, find_kept_directories, is_below
 from sandboxes.emulator.isolation.namespace_init import MESSAGE_BYTES_MAX, EnclosurePlan, Job, receive
 from sandboxes.emulator.processes.children import SHORTAGES, CommandLine, close_theirs, open_streams
 from sandboxes.emulator.processes.warm_start import ENDED_UNSEEN, ForkedChild
 
-ANSWER_DEADLINE_S = 1.0
-"""How long the server stands still for one start at most; usual is 2 ms."""
+ANSWER_DEADLINE_S = 5.0
+"""How long the server stands still for one start at most; usual is 2 ms. Later answers would be taken for others'."""
 OPEN_DEADLINE_S = 5.0
-HIDING = ("/tmp", "/home")
-"""What a sandbox has of its own, so that what the machine has there is not seen."""
 
 
 class EnclosureFailed(Exception):
@@ -116,8 +115,12 @@ class Enclosure:
 
     def _ask(self, word: bytes, handles: Collection[int]) -> tuple[int, int]:
         """Ask for something that comes with a handle. Raises `OSError`."""
-        socket.send_fds(self._control, [word], list(handles))
-        data, given = receive(self._control, 1)
+        try:
+            socket.send_fds(self._control, [word], list(handles))
+            data, given = receive(self._control, 1)
+        except TimeoutError:
+            self.kill()
+            raise
         if not data:
             raise OSError(0, "the sandbox's process 1 is gone")
         reply = msgspec.json.decode(data, type=Answer)
@@ -141,7 +144,8 @@ class EnclosureMaker:
         self.cuts_network = False
         """Whether network namespaces have been found to work."""
         self._kept = find_kept_directories()
-        self._hidden = "" if is_below(data_dir, HIDING) else str(data_dir)
+        is_hidden = is_below(data_dir, HIDING) and not is_below(data_dir, self._kept)
+        self._hidden = "" if is_hidden else str(data_dir)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(OPEN_DEADLINE_S)
         with theirs:
@@ -211,19 +215,3 @@ def write_whole(file: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(file, left) :]
-
-
-def is_below(path: Path, places: Collection[str]) -> bool:
-    """Whether a path is in one of these directories."""
-    return any(path.is_relative_to(place) for place in places)
-
-
-def find_kept_directories() -> list[str]:
-    """Return where Python is below `/home`, which a sandbox hides. Raises `EnclosureFailed` for `/tmp`."""
-    places = {Path(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place}
-    used = sorted({form for place in places for form in (place, place.resolve()) if form.is_dir()})
-    hidden = [place for place in used if is_below(place, ("/tmp",)) and str(place) in (sys.prefix, sys.base_prefix)]
-    if hidden:
-        raise EnclosureFailed(f"the server's Python is in {hidden[0]}, and sandboxes hide /tmp")
-    below = [place for place in used if is_below(place, ("/home",))]
-    return [str(place) for place in below if not any(place != other and place.is_relative_to(other) for other in below)]

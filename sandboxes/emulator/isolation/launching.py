@@ -14,17 +14,14 @@ from anyio.abc import TaskGroup
 
 from sandboxes.emulator.envd.process_messages import StartRequest, TerminalSize
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.fleet.links import see_inside
 from sandboxes.emulator.fleet.paths import USER_DEFAULT, SandboxPaths
 from sandboxes.emulator.isolation.enclosures import Enclosure, EnclosureFailed, EnclosureMaker
-from sandboxes.emulator.isolation.namespace_init import ROOT_SEEN
 from sandboxes.emulator.isolation.resource_limits import limit_resources
 from sandboxes.emulator.processes.children import Child, CommandLine, SpawnedChild
 from sandboxes.emulator.processes.process_environment import build_environment, prepare_other_home
 from sandboxes.emulator.processes.terminals import ENVIRONMENT
 from sandboxes.emulator.processes.warm_start import WarmProcess
-
-OWN = ("home/user", "tmp")
-"""What of a sandbox's tree its commands find where clients name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +147,3 @@ def find_directory(paths: SandboxPaths, cwd: str) -> Path:
     if not directory.is_dir():
         raise RpcError("invalid_argument", f"cwd {cwd!r} is not a directory of the sandbox: name another one")
     return directory
-
-
-def see_inside(real: Path, root: Path) -> str:
-    """Return where commands in the sandbox's namespaces find a real path of its tree."""
-    if not real.is_relative_to(root):
-        return str(real)
-    inner = real.relative_to(root)
-    return f"/{inner}" if any(inner.is_relative_to(place) for place in OWN) else str(Path(ROOT_SEEN, inner))

@@ -26,14 +26,16 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 HOME_PARENT = "/home"
+SHARED_MEMORY = "/dev/shm"
 ROOT_SEEN = "/home/.sandbox"
-"""Where commands find the whole tree of their sandbox; `paths.py` knows it too."""
+"""Where commands find the whole tree of their sandbox; `links.py` knows it too."""
 MESSAGE_BYTES_MAX = 64 * 1024
 REPORTED_AT_ONCE_MAX = 64
 READY = b"[]"
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
+MS_REC, MS_PRIVATE = 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -45,7 +47,7 @@ class EnclosurePlan(NamedTuple):
     root: str
     """The directory with its tree."""
     kept: Sequence[str]
-    """Directories below `/home` that stay visible: where the server's Python is."""
+    """Directories that stay visible though they lie below `/tmp` or `/home`: where the server's Python is."""
     hidden: str
     """The directory of all sandboxes' trees, which none of them is to see; empty if `/tmp` or `/home` hides it."""
     has_network: bool
@@ -144,16 +146,25 @@ def mount_own(plan: EnclosurePlan) -> None:
     kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in plan.kept]
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", HOME_PARENT, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=64k")
-    places = [(ROOT_SEEN, f"/proc/self/fd/{root}"), ("/home/user", f"/proc/self/fd/{root}/home/user")]
-    places += [(path, f"/proc/self/fd/{handle}") for path, handle in kept]
-    for place, source in places:
-        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - pathlib's takes longer, and this is done for each sandbox
-        mount(source, place, flags=MS_BIND | MS_REC)
-    mount(f"/proc/self/fd/{root}/tmp", "/tmp", flags=MS_BIND | MS_REC)
+    if os.path.isdir(SHARED_MEMORY):  # noqa: PTH112 - pathlib's takes longer, and this is done for each sandbox
+        mount("tmpfs", SHARED_MEMORY, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=1777")
+    for place, inner in ((ROOT_SEEN, ""), ("/home/user", "/home/user"), ("/tmp", "/tmp")):
+        bind(f"/proc/self/fd/{root}{inner}", place)
+    for path, handle in kept:
+        bind(f"/proc/self/fd/{handle}", path)
+        if path.startswith(("/tmp/", "/home/user/")):  # commands empty what they take for theirs
+            inherited = os.statvfs(path).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+            mount("none", path, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | inherited)
     if plan.hidden:
         mount("tmpfs", plan.hidden, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=4k")
     for handle in (root, *(handle for _path, handle in kept)):
         os.close(handle)
+
+
+def bind(source: str, place: str) -> None:
+    """Let a directory be seen in another place. Raises `OSError`."""
+    os.makedirs(place, exist_ok=True)  # noqa: PTH103 - as above
+    mount(source, place, flags=MS_BIND | MS_REC)
 
 
 def serve_enclosure(plan: EnclosurePlan, control: socket.socket, *, reports: socket.socket) -> NoReturn:
