@@ -65,9 +65,18 @@ async def test_ps_shows_the_sandboxes_own_processes_only(sandbox):
     assert int(listed) < 8
 
 
-async def test_numbers_of_processes_are_the_machines_and_signals_work(sandbox, is_alive):
-    handle = await sandbox.commands.run("sleep 987654", background=True, timeout=0)
-    assert is_alive(handle.pid)
+async def test_clients_and_commands_agree_on_the_numbers_of_processes(sandbox, is_alive, find_pid):
+    handle = await sandbox.commands.run("exec sleep 987654", background=True, timeout=0)
+    assert find_pid(sandbox, handle.pid) != handle.pid
+    assert "987654" in (await sandbox.commands.run(f"cat /proc/{handle.pid}/cmdline")).stdout
+    assert [process.pid for process in await sandbox.commands.list()] == [handle.pid]
+    await sandbox.commands.run(f"kill {handle.pid}")
+    with pytest.raises(CommandExitException, match="terminated"):
+        await handle.wait()
+
+
+async def test_ends_are_told_and_signals_work(sandbox):
+    handle = await sandbox.commands.run("exec sleep 60", background=True, timeout=0)
     assert await handle.kill()
     with pytest.raises(CommandExitException) as end:
         await handle.wait()

@@ -72,7 +72,7 @@ class Enclosure:
         page = os.memfd_create("job", os.MFD_CLOEXEC)
         try:
             write_whole(page, json.dumps(job._asdict()).encode())
-            inner_pid, handle = self._ask(b"start", [page, *theirs])
+            number, handle = self._ask(b"start", [page, *theirs])
         except OSError as error:
             streams.close()
             if error.errno in SHORTAGES:
@@ -80,10 +80,10 @@ class Enclosure:
             raise RpcError("invalid_argument", f"the command could not be started: {error}") from error
         finally:
             close_theirs([page, *theirs])
-        child = ForkedChild(read_handle_pid(handle), handle=handle, pipes=streams)
+        child = ForkedChild(read_handle_pid(handle), handle=handle, pipes=streams, number=number)
         with suppress(OSError):  # process 1 may be gone by now
             self._control.send(b".")
-        self._children[inner_pid] = child
+        self._children[number] = child
         return child
 
     def open_socket(self, family: int) -> socket.socket:
