@@ -4,6 +4,7 @@
 sandbox that runs no command has none, and costs nothing.
 """
 
+import errno
 import json
 import os
 import select
@@ -11,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +22,16 @@ import msgspec
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.isolation import namespace_init
 from sandboxes.emulator.isolation.kept_directories import HIDING, find_kept_directories, is_below
-from sandboxes.emulator.isolation.namespace_init import MESSAGE_BYTES_MAX, EnclosurePlan, Job, receive
+from sandboxes.emulator.isolation.namespace_init import (
+    FURNISH,
+    MESSAGE_BYTES_MAX,
+    SOCKET,
+    SOCKET6,
+    START,
+    Furnishing,
+    Job,
+    receive,
+)
 from sandboxes.emulator.processes.children import SHORTAGES, CommandLine, close_theirs, open_streams
 from sandboxes.emulator.processes.warm_start import ENDED_UNSEEN, ForkedChild
 
@@ -63,32 +73,47 @@ class Enclosure:
         watched.register(self._handle, select.POLLIN)
         return not watched.poll(0)
 
+    async def furnish(self, plan: Furnishing) -> None:
+        """Mount what is the sandbox's own. Called once, before anything is started. Raises `EnclosureFailed`."""
+        try:
+            page = write_page(plan._asdict())
+            try:
+                socket.send_fds(self._control, [FURNISH], [page])
+            finally:
+                os.close(page)
+            with anyio.fail_after(OPEN_DEADLINE_S):
+                await anyio.wait_readable(self._control)
+            require_success(self._control.recv(MESSAGE_BYTES_MAX))
+        except (OSError, TimeoutError) as error:
+            raise EnclosureFailed(str(error) or "it took too long") from error
+
+    def abandon(self) -> None:
+        """Kill process 1 of an enclosure that nobody follows."""
+        self.kill()
+        self.over.set()
+        self._close()
+
     def start(self, command: CommandLine) -> ForkedChild:
         """Start a command in here. Raises `RpcError`."""
         streams, theirs = open_streams(command)
-        job = Job(
-            list(command.arguments), dict(command.environment), str(command.directory), command.terminal is not None
-        )
-        page = os.memfd_create("job", os.MFD_CLOEXEC)
         try:
-            write_whole(page, json.dumps(job._asdict()).encode())
-            number, handle = self._ask(b"start", [page, *theirs])
+            theirs.insert(0, write_page(describe_job(command)))
+            number, handle = self._ask(START, theirs)
+            child = ForkedChild(read_handle_pid(handle), handle=handle, pipes=streams, number=number)
         except OSError as error:
             streams.close()
             if error.errno in SHORTAGES:
                 raise RpcError("resource_exhausted", f"no process could be started: {error.strerror}") from error
             raise RpcError("invalid_argument", f"the command could not be started: {error}") from error
         finally:
-            close_theirs([page, *theirs])
-        child = ForkedChild(read_handle_pid(handle), handle=handle, pipes=streams, number=number)
-        with suppress(OSError):  # process 1 may be gone by now
-            self._control.send(b".")
+            close_theirs(theirs)
+        self._send_go_on()
         self._children[number] = child
         return child
 
     def open_socket(self, family: int) -> socket.socket:
         """Return a new socket that connects as if from in here. Raises `OSError`."""
-        _pid, number = self._ask(b"socket6" if family == socket.AF_INET6 else b"socket", ())
+        _pid, number = self._ask(SOCKET6 if family == socket.AF_INET6 else SOCKET, ())
         return socket.socket(fileno=number)
 
     def kill(self) -> None:
@@ -108,9 +133,12 @@ class Enclosure:
             await anyio.wait_readable(self._handle)
         for child in self._children.values():
             child.report(ENDED_UNSEEN)
+        self.over.set()
+        self._close()
+
+    def _close(self) -> None:
         self._reports.close()
         self._control.close()
-        self.over.set()
         os.close(self._handle)
 
     def _ask(self, word: bytes, handles: Collection[int]) -> tuple[int, int]:
@@ -124,9 +152,18 @@ class Enclosure:
         if not data:
             raise OSError(0, "the sandbox's process 1 is gone")
         reply = msgspec.json.decode(data, type=Answer)
-        if not given:
-            raise OSError(reply.number, reply.error or "unknown")
+        if reply.error is not None:
+            raise OSError(reply.number, reply.error)
+        if not given:  # the kernel drops a descriptor that there is no room for
+            if reply.pid:
+                self._send_go_on()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return reply.pid, given[0]
+
+    def _send_go_on(self) -> None:
+        """Let process 1 go on after a start: from now on it may reap the command."""
+        with suppress(OSError):  # it may be gone by now
+            self._control.send(b".")
 
     async def _receive(self) -> bytes:
         try:
@@ -141,6 +178,8 @@ class EnclosureMaker:
 
     def __init__(self, data_dir: Path) -> None:
         """Start the program. Raises `EnclosureFailed`."""
+        self._spare: Enclosure | None = None
+        self._is_refilling = False
         self.cuts_network = False
         """Whether network namespaces have been found to work."""
         self._kept = find_kept_directories()
@@ -165,16 +204,53 @@ class EnclosureMaker:
 
     async def make(self, root: Path, *, has_network: bool) -> Enclosure:
         """Make the namespaces of a sandbox, which its `follow` serves. Raises `EnclosureFailed`."""
+        enclosure = self._take_spare() if has_network else None
+        if enclosure is None:
+            enclosure = await self._make_empty(has_network=has_network)
+        try:
+            await enclosure.furnish(Furnishing(str(root), self._kept, self._hidden))
+        except EnclosureFailed:
+            enclosure.abandon()
+            raise
+        return enclosure
+
+    async def refill(self) -> None:
+        """Keep namespaces ready for the next sandbox, which then waits for its mounts alone; failing is no harm."""
+        if self._is_refilling or self._spare is not None:
+            return
+        self._is_refilling = True
+        try:
+            with suppress(EnclosureFailed):
+                self._spare = await self._make_empty(has_network=True)
+        finally:
+            self._is_refilling = False
+
+    def stop(self) -> None:
+        """Kill the program, and with it every enclosure that is left."""
+        if self._spare is not None:
+            self._spare.abandon()
+        self._popen.kill()
+        self._popen.wait()
+        self._control.close()
+
+    def _take_spare(self) -> Enclosure | None:
+        spare, self._spare = self._spare, None
+        if spare is not None and not spare.is_alive:
+            spare.abandon()
+            return None
+        return spare
+
+    async def _make_empty(self, *, has_network: bool) -> Enclosure:
+        """Make namespaces that nothing is mounted in. Raises `EnclosureFailed`."""
         control, their_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         reports, their_reports = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        plan = EnclosurePlan(str(root), self._kept, self._hidden, has_network)
         control.settimeout(ANSWER_DEADLINE_S)
         reports.setblocking(False)
         handles: list[int] = []
         try:
             with their_control, their_reports:
-                request = json.dumps(plan._asdict()).encode()
-                socket.send_fds(self._control, [request], [their_control.fileno(), their_reports.fileno()])
+                word = namespace_init.WITH_NETWORK if has_network else namespace_init.WITHOUT_NETWORK
+                socket.send_fds(self._control, [word], [their_control.fileno(), their_reports.fileno()])
             with anyio.fail_after(OPEN_DEADLINE_S):
                 await anyio.wait_readable(control)
                 data, handles = receive(control, 1)
@@ -190,12 +266,6 @@ class EnclosureMaker:
             reports.close()  # process 1, if there is one, sees it and ends
             raise EnclosureFailed(str(error) or "it took too long") from error
 
-    def stop(self) -> None:
-        """Kill the program, and with it every enclosure that is left."""
-        self._popen.kill()
-        self._popen.wait()
-        self._control.close()
-
 
 def require_success(data: bytes) -> None:
     """Raise `EnclosureFailed` for a message that says so, or for none."""
@@ -204,8 +274,21 @@ def require_success(data: bytes) -> None:
         raise EnclosureFailed(reply.error)
 
 
+def write_page(content: Mapping[str, object]) -> int:
+    """Return a file in memory with something to be read by process 1. Raises `OSError`."""
+    page = os.memfd_create("page", os.MFD_CLOEXEC)
+    write_whole(page, json.dumps(content).encode())
+    return page
+
+
+def describe_job(command: CommandLine) -> Mapping[str, object]:
+    """Return a command as process 1 is told of it."""
+    has_terminal = command.terminal is not None
+    return Job(list(command.arguments), dict(command.environment), str(command.directory), has_terminal)._asdict()
+
+
 def read_handle_pid(handle: int) -> int:
-    """Return the number of a process, as this process counts, by its handle; -1 if it is gone."""
+    """Return the number of a process, as this process counts, by its handle; -1 if it is gone. Raises `OSError`."""
     text = Path(f"/proc/self/fdinfo/{handle}").read_text()
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pid:"))
 

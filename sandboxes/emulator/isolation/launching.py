@@ -111,6 +111,8 @@ class CommandLauncher:
             except EnclosureFailed as failure:
                 failures.append(failure)
             done.set()
+            if self._maker is not None:
+                await self._maker.refill()
 
         self._tasks.start_soon(make)
         await done.wait()

@@ -28,6 +28,7 @@ async def open_enclosures(data_dir: Path) -> EnclosureMaker:
     maker, report = await try_machine(data_dir)
     if maker is None:
         raise EnclosureFailed(report.namespaces)
+    await maker.refill()
     return maker
 
 

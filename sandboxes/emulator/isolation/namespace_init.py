@@ -3,10 +3,11 @@
 The server runs this file as a program (see `enclosures.py`). It uses only the standard library, one thread and no event
 loop, because only such a process can be forked safely. It serves two kinds of requests, each on a socket of its own:
 
-- The maker forks a child for each sandbox, which takes new namespaces and mounts the sandbox's own `/home` and `/tmp`.
-- That child's child is process 1 in there: it starts commands with the streams it is sent, tells the server each one's
-  number and handle, and reports their ends. With it everything in the sandbox dies, by the kernel's rule; and it dies
-  with the server, whose sockets it watches, and with the maker (PR_SET_PDEATHSIG), also while it stands still.
+- The maker forks a child for each sandbox, which takes new namespaces.
+- That child's child is process 1 in there: it mounts the sandbox's own `/home` and `/tmp`, starts commands with the
+  streams it is sent, tells the server each one's number and handle, and reports their ends. With it everything in the
+  sandbox dies, by the kernel's rule; and it dies with the server, whose sockets it watches, and with the maker
+  (PR_SET_PDEATHSIG), also while it stands still.
 """
 
 import array
@@ -23,7 +24,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 HOME_PARENT = "/home"
 SHARED_MEMORY = "/dev/shm"
@@ -32,6 +33,10 @@ ROOT_SEEN = "/home/.sandbox"
 MESSAGE_BYTES_MAX = 64 * 1024
 REPORTED_AT_ONCE_MAX = 64
 READY = b"[]"
+WITH_NETWORK, WITHOUT_NETWORK = b"with network", b"without network"
+"""What the maker is asked for."""
+FURNISH, START, SOCKET, SOCKET6 = b"furnish", b"start", b"socket", b"socket6"
+"""What a process 1 is asked for."""
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
@@ -41,8 +46,8 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class EnclosurePlan(NamedTuple):
-    """What a sandbox's namespaces are to be."""
+class Furnishing(NamedTuple):
+    """What a sandbox is to find in its namespaces."""
 
     root: str
     """The directory with its tree."""
@@ -50,8 +55,6 @@ class EnclosurePlan(NamedTuple):
     """Directories that stay visible though they lie below `/tmp` or `/home`: where the server's Python is."""
     hidden: str
     """The directory of all sandboxes' trees, which none of them is to see; empty if `/tmp` or `/home` hides it."""
-    has_network: bool
-    """Whether it shares the machine's network; else it has a loopback of its own and nothing more."""
 
 
 class Job(NamedTuple):
@@ -80,14 +83,13 @@ def main() -> None:
         data, sockets = receive(control, 2)
         if not data:
             return
-        plan = EnclosurePlan(**json.loads(data))
         connections = [socket.socket(fileno=number) for number in sockets]
-        fork_maker(plan, connections, control=control)
+        fork_maker(connections, has_network=data == WITH_NETWORK, control=control)
         for connection in connections:
             connection.close()
 
 
-def fork_maker(plan: EnclosurePlan, connections: Sequence[socket.socket], *, control: socket.socket) -> None:
+def fork_maker(connections: Sequence[socket.socket], *, has_network: bool, control: socket.socket) -> None:
     """Let a child make the namespaces, and tell process 1 when it is an orphan and this process its parent.
 
     Before that moment, PR_SET_PDEATHSIG would kill it when the child ends.
@@ -101,7 +103,7 @@ def fork_maker(plan: EnclosurePlan, connections: Sequence[socket.socket], *, con
             os._exit(1)
         control.close()
         os.close(orphaned)
-        make_enclosure(plan, connections, waiting=waiting)
+        make_enclosure(connections, has_network=has_network, waiting=waiting)
     with suppress(ProcessLookupError):  # it has ended already
         handle = os.pidfd_open(pid)
         select.select([handle], (), ())
@@ -121,18 +123,21 @@ def take_rights() -> None:
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
 
-def make_enclosure(plan: EnclosurePlan, connections: Sequence[socket.socket], *, waiting: int) -> NoReturn:
-    """Take namespaces, mount what is the sandbox's own, and leave a child behind that is number 1 there."""
+def make_enclosure(connections: Sequence[socket.socket], *, has_network: bool, waiting: int) -> NoReturn:
+    """Take namespaces, and leave a child behind that is number 1 there.
+
+    Without network, a loopback of their own is all that they have.
+    """
     control, reports = connections
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID | (0 if plan.has_network else CLONE_NEWNET)), "namespaces")
-        mount_own(plan)
+        check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID | (0 if has_network else CLONE_NEWNET)), "namespaces")
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
         child = os.fork()
         if child == 0:
             os.read(waiting, 1)
             os.close(waiting)
-            serve_enclosure(plan, control, reports=reports)
+            serve_enclosure(control, reports=reports, has_network=has_network)
         handle = os.pidfd_open(child)
         socket.send_fds(control, [b"{}"], [handle])
     except OSError as error:
@@ -140,11 +145,10 @@ def make_enclosure(plan: EnclosurePlan, connections: Sequence[socket.socket], *,
     os._exit(0)
 
 
-def mount_own(plan: EnclosurePlan) -> None:
+def furnish(plan: Furnishing) -> None:
     """Put the sandbox's directories in the place of the machine's, for this namespace alone. Raises `OSError`."""
     root = os.open(plan.root, os.O_PATH | os.O_CLOEXEC)
     kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in plan.kept]
-    mount("none", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", HOME_PARENT, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=64k")
     if os.path.isdir(SHARED_MEMORY):  # noqa: PTH112 - pathlib's takes longer, and this is done for each sandbox
         mount("tmpfs", SHARED_MEMORY, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=1777")
@@ -167,14 +171,14 @@ def bind(source: str, place: str) -> None:
     mount(source, place, flags=MS_BIND | MS_REC)
 
 
-def serve_enclosure(plan: EnclosurePlan, control: socket.socket, *, reports: socket.socket) -> NoReturn:
+def serve_enclosure(control: socket.socket, *, reports: socket.socket, has_network: bool) -> NoReturn:
     """Be number 1: start commands, reap them and what they leave behind, until the server is gone."""
     try:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.setsid()
         os.chdir("/")
         mount("proc", "/proc", kind="proc", flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        if not plan.has_network:
+        if not has_network:
             raise_loopback()
         wakeup, waker = socket.socketpair()
         for end in (wakeup, waker):
@@ -202,24 +206,34 @@ def answer(control: socket.socket) -> bool:
     if not word:
         return False
     try:
-        if word == b"start":
-            job, *streams = handles
-            size = os.fstat(job).st_size
-            pid = start(Job(**json.loads(os.pread(job, size, 0))), streams)
-            reply, given = {"pid": pid}, os.pidfd_open(pid)
-        else:
-            family = socket.AF_INET6 if word == b"socket6" else socket.AF_INET
-            reply, given = {}, socket.socket(family, socket.SOCK_STREAM).detach()
-        socket.send_fds(control, [json.dumps(reply).encode()], [given])
-        os.close(given)
-        if word == b"start":
+        if word == FURNISH:
+            furnish(Furnishing(**read_page(handles[0])))
+            control.send(b"{}")
+        elif word == START:
+            pid = start(Job(**read_page(handles[0])), handles[1:])
+            give(control, os.pidfd_open(pid), pid=pid)
             control.recv(1)  # only now may it be reaped: the server has read its number
+        else:
+            family = socket.AF_INET6 if word == SOCKET6 else socket.AF_INET
+            give(control, socket.socket(family, socket.SOCK_STREAM).detach())
     except OSError as error:
         control.send(json.dumps({"error": error.strerror, "number": error.errno, "file": error.filename}).encode())
     finally:
         for handle in handles:
             os.close(handle)
     return True
+
+
+def read_page(page: int) -> dict[str, Any]:
+    """Return what the server wrote into memory that it shares with us: a message would be too small for it."""
+    content: dict[str, Any] = json.loads(os.pread(page, os.fstat(page).st_size, 0))
+    return content
+
+
+def give(control: socket.socket, handle: int, *, pid: int = 0) -> None:
+    """Send a descriptor, which is closed here. Raises `OSError`."""
+    socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [handle])
+    os.close(handle)
 
 
 def start(job: Job, streams: Sequence[int]) -> int:
