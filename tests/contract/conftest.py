@@ -85,7 +85,7 @@ def find_machine_pid(sandbox: AsyncSandbox, number: int) -> int:
             is_inside = sandbox.sandbox_id in status.with_name("mountinfo").read_text()
         except OSError:
             continue
-        if is_inside and numbers[1:] == [str(number)]:
+        if is_inside and len(numbers) > 1 and numbers[-1] == str(number):
             return int(numbers[0])
     return number
 

@@ -3,11 +3,11 @@
 The server runs this file as a program (see `enclosures.py`). It uses only the standard library, one thread and no event
 loop, because only such a process can be forked safely. It serves two kinds of requests, each on a socket of its own:
 
-- The maker forks a child for each sandbox, which takes new namespaces.
-- That child's child is process 1 in there: it mounts the sandbox's own `/home` and `/tmp`, starts commands with the
-  streams it is sent, tells the server each one's number and handle, and reports their ends. With it everything in the
-  sandbox dies, by the kernel's rule; and it dies with the server, whose sockets it watches, and with the maker
-  (PR_SET_PDEATHSIG), also while it stands still.
+- The maker forks a process 1 for each sandbox.
+- That one takes namespaces, mounts the sandbox's own `/home` and `/tmp`, starts commands with the streams it is sent,
+  tells the server each one's number and handle, and reports their ends. With it everything in the sandbox dies, by the
+  kernel's rule; and it dies with the server, whose sockets it watches, and with the maker (PR_SET_PDEATHSIG), also
+  while it stands still.
 """
 
 import array
@@ -41,7 +41,7 @@ FURNISH, START, SOCKET, SOCKET6 = b"furnish", b"start", b"socket", b"socket6"
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MS_REC, MS_PRIVATE = 16384, 1 << 18
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -70,50 +70,41 @@ def main() -> None:
     """Serve the server's requests for enclosures until it is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps for us
     try:
         take_rights()
+        die_with_parent()
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps for us
         control.send(b"{}")
     except OSError as error:
         control.send(json.dumps({"error": str(error)}).encode())
         return
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     while True:
         data, sockets = receive(control, 2)
         if not data:
             return
         connections = [socket.socket(fileno=number) for number in sockets]
-        fork_maker(connections, has_network=data == WITH_NETWORK, control=control)
+        try:
+            handle = fork_enclosure(connections, has_network=data == WITH_NETWORK, strangers=(control.fileno(), own))
+            give(connections[0], handle)
+        except OSError as error:
+            with suppress(OSError):  # the server has given up waiting
+                connections[0].send(json.dumps({"error": str(error)}).encode())
         for connection in connections:
             connection.close()
 
 
-def fork_maker(connections: Sequence[socket.socket], *, has_network: bool, control: socket.socket) -> None:
-    """Let a child make the namespaces, and tell process 1 when it is an orphan and this process its parent.
-
-    Before that moment, PR_SET_PDEATHSIG would kill it when the child ends.
-    """
-    waiting, orphaned = os.pipe2(os.O_CLOEXEC)
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-        control.close()
-        os.close(orphaned)
-        make_enclosure(connections, has_network=has_network, waiting=waiting)
-    with suppress(ProcessLookupError):  # it has ended already
-        handle = os.pidfd_open(pid)
-        select.select([handle], (), ())
-        os.close(handle)
-    os.close(orphaned)
-    os.close(waiting)
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends; who comes too late for it sees its sockets closed."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def take_rights() -> None:
-    """Become able to make namespaces: as root by right, as anybody else in a user namespace. Raises `OSError`."""
+    """Become able to make namespaces: as root by right, as anybody else in a user namespace. Raises `OSError`.
+
+    A process may return to its own process namespace, as the maker does after each fork, only with rights over it: a
+    user who is not root needs one that is made in his user namespace.
+    """
     if os.geteuid() == 0:
         return
     user, group = os.geteuid(), os.getegid()
@@ -121,28 +112,32 @@ def take_rights() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID), "namespaces")
+    pid = os.fork()
+    if pid != 0:
+        die_with_parent()
+        os.waitpid(pid, 0)
+        os._exit(0)
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", kind="proc", flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
-def make_enclosure(connections: Sequence[socket.socket], *, has_network: bool, waiting: int) -> NoReturn:
-    """Take namespaces, and leave a child behind that is number 1 there.
+def fork_enclosure(connections: Sequence[socket.socket], *, has_network: bool, strangers: tuple[int, int]) -> int:
+    """Fork a process that is number 1 in a new process namespace, and return its handle. Raises `OSError`.
 
-    Without network, a loopback of their own is all that they have.
+    `strangers` are the maker's connection, which it is not to hold, and the maker's own process namespace.
     """
-    control, reports = connections
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    control, own = strangers
+    check(LIBC.unshare(CLONE_NEWPID), "a process namespace")
     try:
-        check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID | (0 if has_network else CLONE_NEWNET)), "namespaces")
-        mount("none", "/", flags=MS_REC | MS_PRIVATE)
-        child = os.fork()
-        if child == 0:
-            os.read(waiting, 1)
-            os.close(waiting)
-            serve_enclosure(control, reports=reports, has_network=has_network)
-        handle = os.pidfd_open(child)
-        socket.send_fds(control, [b"{}"], [handle])
-    except OSError as error:
-        control.send(json.dumps({"error": str(error)}).encode())
-    os._exit(0)
+        pid = os.fork()
+        if pid == 0:
+            os.close(control)
+            os.close(own)
+            serve_enclosure(*connections, has_network=has_network)
+    finally:
+        check(LIBC.setns(own, CLONE_NEWPID), "going back to the process namespace")
+    return os.pidfd_open(pid)
 
 
 def furnish(plan: Furnishing) -> None:
@@ -171,12 +166,17 @@ def bind(source: str, place: str) -> None:
     mount(source, place, flags=MS_BIND | MS_REC)
 
 
-def serve_enclosure(control: socket.socket, *, reports: socket.socket, has_network: bool) -> NoReturn:
-    """Be number 1: start commands, reap them and what they leave behind, until the server is gone."""
+def serve_enclosure(control: socket.socket, reports: socket.socket, *, has_network: bool) -> NoReturn:
+    """Be number 1: start commands, reap them and what they leave behind, until the server is gone.
+
+    Without network, a loopback of its own is all that the sandbox has.
+    """
     try:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with_parent()
         os.setsid()
         os.chdir("/")
+        check(LIBC.unshare(CLONE_NEWNS | (0 if has_network else CLONE_NEWNET)), "namespaces")
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
         mount("proc", "/proc", kind="proc", flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
         if not has_network:
             raise_loopback()
