@@ -155,7 +155,7 @@ class PythonKernel:
 async def start_kernel(sandbox: Sandbox, cwd: str, *, sockets: KernelSockets) -> PythonKernel:
     """Start a kernel, which cannot run cells yet. Raises `RpcError`, `OSError`."""
     connection = await sockets.make_connection_file()
-    see = sandbox.processes.launcher.see
+    see = sandbox.processes.launcher.namespaces.see
     profiles = sandbox.paths.temporary / ".ipython"
     profiles.mkdir(parents=True, exist_ok=True)
     path = sandbox.paths.temporary / f".kernel-{secrets.token_hex(8)}.json"

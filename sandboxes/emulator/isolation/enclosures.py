@@ -20,6 +20,7 @@ import anyio
 import msgspec
 
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.fleet.egress_rules import EgressMeans
 from sandboxes.emulator.isolation import namespace_init
 from sandboxes.emulator.isolation.kept_directories import HIDING, find_kept_directories, is_below
 from sandboxes.emulator.isolation.namespace_init import (
@@ -28,6 +29,7 @@ from sandboxes.emulator.isolation.namespace_init import (
     SOCKET,
     SOCKET6,
     START,
+    WATCH,
     Furnishing,
     Job,
     receive,
@@ -116,6 +118,10 @@ class Enclosure:
         _pid, number = self._ask(SOCKET6 if family == socket.AF_INET6 else SOCKET, ())
         return socket.socket(fileno=number)
 
+    def watch_connections(self) -> int:
+        """Let what is started here from now on ask before it connects; return where it is asked. Raises `OSError`."""
+        return self._ask(WATCH, ())[1]
+
     def kill(self) -> None:
         """Kill process 1, and with it everything in here."""
         if not self.over.is_set():  # afterwards the handle is closed, and its number may be another's
@@ -180,8 +186,8 @@ class EnclosureMaker:
         """Start the program. Raises `EnclosureFailed`."""
         self._spare: Enclosure | None = None
         self._is_refilling = False
-        self.cuts_network = False
-        """Whether network namespaces have been found to work."""
+        self.means = EgressMeans()
+        """What has been found to work of network namespaces and filters."""
         self._kept = find_kept_directories()
         is_hidden = is_below(data_dir, HIDING) and not is_below(data_dir, self._kept)
         self._hidden = "" if is_hidden else str(data_dir)

@@ -44,7 +44,7 @@ class ProcessTable:
     @property
     def leaders(self) -> list[int]:
         """The machine's numbers of the running commands' leaders, and of process 1 if the sandbox has its own."""
-        enclosure = self.launcher.enclosure
+        enclosure = self.launcher.namespaces.enclosure
         firsts = [] if enclosure is None else [enclosure.pid]
         return sorted(process.pid for process in self._running.values()) + firsts
 
@@ -83,7 +83,7 @@ class ProcessTable:
         for process in processes:
             process.abandon()
             await process.finished.wait()
-        await self.launcher.wait_closed()
+        await self.launcher.namespaces.wait_closed()
 
     async def _attend(self, process: Process) -> None:
         await process.run()
