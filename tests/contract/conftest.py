@@ -13,8 +13,8 @@ from sandboxes.emulator import EmulatorServer
 
 API_KEY = "key-of-this-test-run"
 PATIENCE_S = 5.0
-ISOLATION = "auto" if os.environ.get("E2B_TEST_ISOLATION") == "auto" else "off"
-"""The whole suite holds for isolated sandboxes too: `E2B_TEST_ISOLATION=auto`."""
+ISOLATION = "off" if os.environ.get("E2B_TEST_ISOLATION") == "off" else "auto"
+"""The whole suite holds without isolation too: `E2B_TEST_ISOLATION=off`."""
 
 
 @pytest.fixture

@@ -30,10 +30,8 @@ class NetworkPolicy:
         They are those of a sandbox to be made, or new ones for one that runs.
         """
         rules = make_rules(network, allows_internet=allows_internet)
-        is_kept = (
-            self._means.suffice_for(rules) if sandbox is None else sandbox.processes.launcher.namespaces.keeps(rules)
-        )
-        names = find_unenforced(network, allows_internet=allows_internet, is_kept=is_kept)
+        keeps = self._means.suffice_for if sandbox is None else sandbox.processes.launcher.namespaces.keeps
+        names = find_unenforced(network, allows_internet=allows_internet, is_kept=keeps(rules))
         if names and self._is_strict:
             raise ApiError(
                 501,

@@ -132,7 +132,7 @@ class EgressGate:
             is_question = theirs.type == socket.SOCK_DGRAM and destination.port == NAME_SERVER_PORT
             if verdict is not Verdict.OUT or not (theirs.type == socket.SOCK_STREAM or is_question):
                 raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-            await self._replace(attempt, theirs, destination)
+            await self._replace(attempt, theirs, destination=destination)
             return False
 
     async def _judge(self, destination: Destination) -> Verdict:
@@ -147,7 +147,7 @@ class EgressGate:
                     return Verdict.OUT
         return Verdict.DENIED
 
-    async def _replace(self, attempt: Attempt, theirs: socket.socket, destination: Destination) -> None:
+    async def _replace(self, attempt: Attempt, theirs: socket.socket, *, destination: Destination) -> None:
         """Connect a socket and put it in the place of theirs. Raises `OSError`, also for one that is on its way."""
         flags = read_descriptor_flags(attempt)
         with socket.socket(theirs.family, theirs.type, theirs.proto) as out:

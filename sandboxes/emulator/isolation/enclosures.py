@@ -131,7 +131,7 @@ class Enclosure:
     async def follow(self) -> None:
         """Take in reports until process 1 ends. Called once, as a task."""
         with anyio.CancelScope(shield=True):
-            while report := await self._receive():
+            while report := await receive_report(self._reports):
                 for pid, code in msgspec.json.decode(report, type=list[tuple[int, int]]):
                     child = self._children.pop(pid, None)  # what a command left behind is not known here
                     if child is not None:
@@ -170,13 +170,6 @@ class Enclosure:
         """Let process 1 go on after a start: from now on it may reap the command."""
         with suppress(OSError):  # it may be gone by now
             self._control.send(b".")
-
-    async def _receive(self) -> bytes:
-        try:
-            await anyio.wait_readable(self._reports)
-            return self._reports.recv(MESSAGE_BYTES_MAX)
-        except ConnectionResetError:
-            return b""
 
 
 class EnclosureMaker:
@@ -271,6 +264,15 @@ class EnclosureMaker:
             control.close()
             reports.close()  # process 1, if there is one, sees it and ends
             raise EnclosureFailed(str(error) or "it took too long") from error
+
+
+async def receive_report(reports: socket.socket) -> bytes:
+    """Wait for a report; empty if there will be none any more."""
+    try:
+        await anyio.wait_readable(reports)
+        return reports.recv(MESSAGE_BYTES_MAX)
+    except ConnectionResetError:
+        return b""
 
 
 def require_success(data: bytes) -> None:
