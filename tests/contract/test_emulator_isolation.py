@@ -104,7 +104,7 @@ async def test_commands_inherit_their_streams_and_nothing_else(sandbox):
 async def test_commands_start_in_a_server_with_many_open_files(sandbox):
     with contextlib.ExitStack() as files:
         for _ in range(1100):
-            files.enter_context(open(os.devnull))
+            files.callback(os.close, os.open(os.devnull, os.O_RDONLY))
         other = await sandbox.fork(timeout=60)
         for box in (sandbox, *other):
             assert (await box.commands.run("echo hi")).stdout == "hi\n"

@@ -94,7 +94,7 @@ def network_enforcement(*, cuts_network: bool = False, filters_network: bool = F
     `cuts_network` is whether the server makes network namespaces, `filters_network` whether it lets single connections
     out of them.
     """
-    filtered = "by a network namespace whose connections the server makes, set at creation or before the first command"
+    filtered = "the server makes a sandbox's TCP connections; UDP leaves for name servers; set before the first command"
     names = "; patterns such as *.example.com allow nothing"
     stored = "stored, not enforced on this machine"
     return (
@@ -104,7 +104,7 @@ def network_enforcement(*, cuts_network: bool = False, filters_network: bool = F
         FieldEnforcement(
             "allowInternetAccess",
             cuts_network,
-            "by a network namespace, set at creation or before the first command" if cuts_network else stored,
+            "by a network namespace; set before the first command" if cuts_network else stored,
         ),
         FieldEnforcement("allowOut", filters_network, filtered + names if filters_network else stored),
         FieldEnforcement("denyOut", filters_network, filtered if filters_network else stored),

@@ -171,6 +171,15 @@ class EgressGate:
             del self._ours[next(iter(self._ours))]
 
 
+def require_replacing(listener: int) -> None:
+    """Try whether the kernel puts descriptors in others' places, as Linux does since 5.9. Raises `OSError`."""
+    try:
+        fcntl.ioctl(listener, ADD_DESCRIPTOR, struct.pack("=QIIII", 0, 0, listener, 0, 0))
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # nobody waits under this number: it was looked for
+            raise OSError(error.errno, "needs Linux 5.9") from error
+
+
 def read_destination(attempt: Attempt) -> Destination | None:
     """Return the address in the caller's memory, `None` for what is no internet address. Raises `OSError`."""
     memory = os.open(f"/proc/{attempt.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)

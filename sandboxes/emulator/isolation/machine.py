@@ -6,12 +6,14 @@ Containers, security modules and settings of the kernel may each forbid namespac
 import os
 import secrets
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
 from sandboxes.emulator.fleet.egress_rules import EgressMeans
+from sandboxes.emulator.isolation.egress_gate import require_replacing
 from sandboxes.emulator.isolation.enclosures import EnclosureFailed, EnclosureMaker
 
 
@@ -88,7 +90,10 @@ async def try_once(maker: EnclosureMaker, root: Path, *, has_network: bool, watc
         tasks.start_soon(enclosure.follow)
         try:
             if watches:
-                os.close(enclosure.watch_connections())
+                listener = enclosure.watch_connections()
+                with ExitStack() as undo:
+                    undo.callback(os.close, listener)
+                    require_replacing(listener)
         except OSError as error:
             refusal = error.strerror or str(error)
         enclosure.kill()
