@@ -352,7 +352,7 @@ async def test_killed_server_leaves_nothing(told, connect_to, eventually, is_ali
     await eventually(lambda: not any(is_alive(pid) for pid in [zygote, *pids]))
 
 
-async def test_dead_warm_process_takes_its_workers_and_new_ones_are_spawned(
+async def test_workers_of_a_dead_warm_process_go_and_new_ones_are_spawned(
     client, eventually, is_alive, find_pid, caplog
 ):
     sandbox, handle, _ = await start_worker(client, eventually)
