@@ -14,6 +14,7 @@ from sandboxes.emulator.isolation.machine import inspect_machine
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 API_KEY = "key-of-this-test-run"
 EVERYTHING = "0.0.0.0/0"
+OTHER = "198.51.100.1"
 LOOPBACK, OTHER_LOOPBACK = "127.0.0.1", "127.0.0.2"
 WAITING = "import socket, sys; print(socket.create_connection((sys.argv[1], int(sys.argv[2])), None).recv(5).decode())"
 NOT_WAITING = """
@@ -38,10 +39,10 @@ async def emulator(anyio_backend, tmp_path):
 class Greeter(threading.Thread):
     """A server of this machine that says hello to everybody, until it is closed."""
 
-    def __init__(self, address):
+    def __init__(self, address, port):
         super().__init__(daemon=True)
         self.address = address
-        self._listener = socket.create_server((address, 0))
+        self._listener = socket.create_server((address, port))
         self.port = self._listener.getsockname()[1]
         self.start()
 
@@ -65,8 +66,8 @@ def greet():
     """Return a function that starts such a server on an address."""
     greeters = []
 
-    def start(address):
-        greeters.append(Greeter(address))
+    def start(address, port=0):
+        greeters.append(Greeter(address, port))
         return greeters[-1]
 
     yield start
@@ -166,6 +167,25 @@ async def test_strict_server_refuses_an_update_that_comes_too_late(emulator, con
         assert not await reaches(cut, greet(host_address))
 
 
+async def test_host_that_is_allowed_by_name_is_reached_on_the_ports_of_http(client, greet, host_address, monkeypatch):
+    try:
+        named, other = greet(host_address, 80), greet(host_address)
+    except OSError as error:
+        pytest.skip(f"port 80 cannot be had: {error.strerror}")
+    look_up = socket.getaddrinfo
+    known = {"allowed.example": host_address, "other.example": OTHER}
+
+    def look_up_known(host, *rest, **options):
+        return look_up(known[host.decode() if isinstance(host, bytes) else host], *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_known)
+    allowing = await client.AsyncSandbox.create(network={"allow_out": ["allowed.example"], "deny_out": [EVERYTHING]})
+    assert await reaches(allowing, named)
+    assert not await reaches(allowing, other)
+    denying = await client.AsyncSandbox.create(network={"allow_out": ["other.example"], "deny_out": [EVERYTHING]})
+    assert not await reaches(denying, named)
+
+
 async def test_patterns_of_names_are_said_not_to_hold(emulator, client):
     network = {"allow_out": ["*.example.com", "10.0.0.0/8"], "deny_out": [EVERYTHING]}
     sandbox = await client.AsyncSandbox.create(network=network)
@@ -179,6 +199,31 @@ async def test_cells_keep_to_the_rules_too(open_interpreter, greet, host_address
     assert (await interpreter.run_code(code)).error.name == "OSError"
     await interpreter.update_network({"allow_out": [host_address]})
     assert (await interpreter.run_code(code)).text == "b'hello'"
+
+
+async def test_malformed_attempts_are_refused_and_harm_nobody(client, greet):
+    greeter = greet(LOOPBACK)
+    sandbox = await client.AsyncSandbox.create(network={"allow_out": [LOOPBACK], "deny_out": [EVERYTHING]})
+    code = f"""
+import ctypes, errno, os, socket, struct
+libc = ctypes.CDLL(None, use_errno=True)
+libc.connect.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
+address = struct.pack("=H", socket.AF_INET) + struct.pack(">H", {greeter.port}) + socket.inet_aton("{LOOPBACK}")
+good = ctypes.create_string_buffer(address + bytes(8))
+four, six, unix = (socket.socket(family) for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX))
+reader, _writer = os.pipe()
+for number, pointer, size in [
+    (four.fileno(), 2**64 - 1, 16), (four.fileno(), 1, 16), (four.fileno(), ctypes.addressof(good), 3),
+    (-1, ctypes.addressof(good), 16), (reader, ctypes.addressof(good), 16),
+    (six.fileno(), ctypes.addressof(good), 16), (unix.fileno(), ctypes.addressof(good), 16),
+]:
+    print(libc.connect(number, pointer, size), errno.errorcode[ctypes.get_errno()])
+"""
+    await sandbox.files.write("malformed.py", code)
+    lines = (await sandbox.commands.run("python malformed.py")).stdout.splitlines()
+    assert lines[:5] == ["-1 EFAULT", "-1 EFAULT", "-1 EINVAL", "-1 EBADF", "-1 ENOTSOCK"]
+    assert lines[5:] == ["-1 EINVAL"] * 2
+    assert await reaches(sandbox, greeter)
 
 
 async def test_connections_survive_many_more(client, greet):

@@ -34,6 +34,8 @@ GO_ON, REPLACE = 1, 1
 """SECCOMP_USER_NOTIF_FLAG_CONTINUE and SECCOMP_ADDFD_FLAG_SETFD."""
 PIDFD_GETFD = 438
 ADDRESS_BYTES_MAX = 28
+ADDRESS_PARTS = {socket.AF_INET: 2, socket.AF_INET6: 4}
+POINTER_MAX = 2**63 - 1
 TCP_CLOSED = 7
 OURS_REMEMBERED_MAX = 10_000
 KEPT_OPTIONS = (
@@ -119,10 +121,10 @@ class EgressGate:
         Raises `OSError` for what the caller is to be told.
         """
         destination = read_destination(attempt)
+        if destination is None:
+            return True
         with take_socket(attempt) as theirs:
             fcntl.ioctl(self._listener, IS_VALID, struct.pack("=Q", attempt.id))  # the number may be another's by now
-            if destination is None:
-                return True
             is_ours = read_cookie(theirs) in self._ours
             if is_ours and is_connecting(theirs):
                 return True  # it asks how far it is
@@ -132,6 +134,8 @@ class EgressGate:
             is_question = theirs.type == socket.SOCK_DGRAM and destination.port == NAME_SERVER_PORT
             if verdict is not Verdict.OUT or not (theirs.type == socket.SOCK_STREAM or is_question):
                 raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+            if len(destination.raw) != ADDRESS_PARTS.get(theirs.family):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             await self._replace(attempt, theirs, destination=destination)
             return False
 
@@ -182,9 +186,13 @@ def require_replacing(listener: int) -> None:
 
 def read_destination(attempt: Attempt) -> Destination | None:
     """Return the address in the caller's memory, `None` for what is no internet address. Raises `OSError`."""
+    if attempt.pointer > POINTER_MAX:
+        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
     memory = os.open(f"/proc/{attempt.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.pread(memory, min(attempt.size, ADDRESS_BYTES_MAX), attempt.pointer)
+    except OSError as error:  # nothing is there
+        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT)) from error
     finally:
         os.close(memory)
     family = int.from_bytes(data[:2], "little") if len(data) >= 2 else socket.AF_UNSPEC
