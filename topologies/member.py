@@ -21,7 +21,13 @@ class Member:
         self.seat = seat
         self.detector = Detector(seat.watches, settings, now_s=now_s)
         self._now_s = now_s
-        self._round = create_round(seat, desk, rounds_over=rounds_over, now_s=lambda: self._now_s)
+        self._round = create_round(
+            seat,
+            desk,
+            rounds_over=rounds_over,
+            now_s=lambda: self._now_s,
+            is_suspect=lambda peer: self.detector.state(peer) is PeerState.SUSPECT,
+        )
         self._lost: set[str] = set()  # neighbours that the rules take for dead
 
     def start(self) -> list[Action]:

@@ -145,13 +145,17 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, tag="item"):
-    """Ring: a round on its way through one lane. `risk_done`: the votes have become decisions already."""
+    """Ring: a round on its way through one lane. `risk_done`: the votes have become decisions already.
+
+    `earlier`: ticks before this one that went past the receiver.
+    """
 
     tick: Tick
     lane: int
     risk_done: bool
     votes: tuple[Vote, ...]
     decisions: tuple[Decision, ...]
+    earlier: tuple[Tick, ...] = ()
 
 
 class LaneDone(msgspec.Struct, frozen=True, array_like=True, tag="lane-done"):

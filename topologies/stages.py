@@ -2,18 +2,16 @@
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Sequence
 
 from topologies.charter import Charter
 from topologies.conclusion import conclude
 from topologies.kinds import STAGE_ORDER, Stage
-from topologies.messages import Decision, Item, LaneDone, Task, Tick
+from topologies.messages import Decision, Item, Task, Tick
 from topologies.round import Desk
 from topologies.seats import Lane
 
 WAITING_MAX = 1024
 SEEN_MEMORY = 1024
-KEPT_MAX = 8
 
 
 class RingOverflow(RuntimeError):
@@ -47,37 +45,6 @@ class Gate:
         return admitted
 
 
-class Way:
-    """Who comes next on the ring, the dead passed by, and what was handed on lately."""
-
-    def __init__(self, following: Sequence[str]) -> None:
-        self._following = following
-        self._dead: set[str] = set()
-        self._kept: deque[Item | LaneDone] = deque(maxlen=KEPT_MAX)
-
-    @property
-    def next(self) -> str:
-        """Name who comes next; nobody when none within reach is alive."""
-        return next((agent for agent in self._following if agent not in self._dead), "")
-
-    def is_dead(self, agent: str) -> bool:
-        return agent in self._dead
-
-    def keep(self, message: Item | LaneDone) -> None:
-        """Remember what is handed on, in case the next dies with it."""
-        self._kept.append(message)
-
-    def lose(self, agent: str) -> Sequence[Item | LaneDone]:
-        """An agent is dead: return what is to be handed on once more, to the one after it."""
-        was_next = self.next == agent
-        self._dead.add(agent)
-        return tuple(self._kept) if was_next else ()
-
-    def regain(self, agent: str) -> None:
-        """An agent is alive again; it is told nothing of what went by."""
-        self._dead.discard(agent)
-
-
 class Passages:
     """What has come by: each attempt at a round is done once by one agent, whichever way and however often it comes."""
 
@@ -94,6 +61,12 @@ class Passages:
         while len(self._attempts) > SEEN_MEMORY:
             self._attempts.popitem(last=False)
         return True
+
+
+def feed_all(desk: Desk, item: Item) -> None:
+    """Take an item's tick into the windows, and before it those that went past this agent."""
+    for tick in (*item.earlier, item.tick):
+        desk.feed(tick)
 
 
 def signal(item: Item, lane: Lane, *, up_to: int, desk: Desk) -> Item:

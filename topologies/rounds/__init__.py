@@ -12,10 +12,18 @@ from topologies.seats import DelegationSeat, MeshSeat, RingSeat, Seat
 __all__ = ["create_round"]
 
 
-def create_round(seat: Seat, desk: Desk, *, rounds_over: int = 0, now_s: Callable[[], float] = lambda: 0.0) -> Round:
+def create_round(
+    seat: Seat,
+    desk: Desk,
+    *,
+    rounds_over: int = 0,
+    now_s: Callable[[], float] = lambda: 0.0,
+    is_suspect: Callable[[str], bool] = lambda agent: False,
+) -> Round:
     """Make the state machine that plays a seat, in a swarm that has played `rounds_over` rounds already.
 
-    `now_s`: a clock, for what is learned of others' speed; without one nothing is.
+    `now_s`: a clock, for what is learned of others' speed and failures; without one nothing is. `is_suspect`: whether
+    a neighbour is late with its signs of life.
     """
     match seat:
         case MeshSeat():
@@ -23,6 +31,6 @@ def create_round(seat: Seat, desk: Desk, *, rounds_over: int = 0, now_s: Callabl
         case DelegationSeat():
             return DelegationRound(seat, desk, now_s=now_s)
         case RingSeat():
-            return RingRound(seat, desk, rounds_over=rounds_over)
+            return RingRound(seat, desk, rounds_over=rounds_over, now_s=now_s, is_suspect=is_suspect)
         case _:
             assert_never(seat)
