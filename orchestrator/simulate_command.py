@@ -38,6 +38,10 @@ Replay = Annotated[
 ]
 
 
+simulate_app = typer.Typer()
+
+
+@simulate_app.command("simulate")
 def simulate_command(
     seeds: Seeds = 20,
     start_seed: StartSeed = 0,
@@ -122,7 +126,8 @@ def report_lines(report: CampaignReport) -> list[str]:
         "none died"
         if report.repair_s_p50 is None
         else (
-            f"p50 {report.repair_s_p50:g}, p99 {report.repair_s_p99:g}, max {report.repair_s_max:g} virtual s until replaced"
+            f"p50 {report.repair_s_p50:g}, p99 {report.repair_s_p99:g}, max {report.repair_s_max:g} virtual s "
+            "until replaced"
         )
     )
     lines = [

@@ -23,8 +23,8 @@ class Engine(Protocol):
 
     now_s: float
 
-    def at(self, due_s: float, who: str, event: Event) -> None:
-        """Have an event happen at a time, at some agent's (or, with "", the coordinator's) place."""
+    def at(self, due_s: float, event: Event, *, who: str = "") -> None:
+        """Have an event happen at a time, at some agent's or, without a name, the coordinator's place."""
 
     def run(self, until_s: float) -> None:
         """Let all happen that is due before a time."""
@@ -50,7 +50,7 @@ class HeapEngine:
         self._heap: list[tuple[float, int, Event]] = []
         self._number = 0
 
-    def at(self, due_s: float, who: str, event: Event) -> None:
+    def at(self, due_s: float, event: Event, *, who: str = "") -> None:
         self._number += 1
         due_s = self._unique(due_s if due_s > self.now_s else self.now_s)
         heapq.heappush(self._heap, (due_s, self._number, event))

@@ -120,7 +120,7 @@ def swarm_of(plan: FaultPlan, rng: random.Random) -> FaultPlan:
     return msgspec.structs.replace(plan, **{name: getattr(plan, name) * rng.choice((0, 0.5, 1, 1)) for name in names})
 
 
-def draw_faults(plan: FaultPlan, agents: Sequence[str], rng: random.Random, *, until_s: float) -> list[Fault]:
+def draw_faults(plan: FaultPlan, agents: Sequence[str], *, rng: random.Random, until_s: float) -> list[Fault]:
     """Draw what happens to whom and when, in the order of time."""
     rates = {
         FaultKind.CRASH: plan.crashes_per_min,

@@ -1,8 +1,10 @@
 """envd's rules for commands that the SDK does not show, or only in a race: by plain calls, and by it where it can."""
 
 import base64
+import gc
 import json
 import struct
+import weakref
 
 import aiohttp
 import anyio
@@ -192,3 +194,17 @@ async def test_sync_sdk_runs_commands(client, sandbox):
         return listed == [handle.pid], end.value.stdout, end.value.exit_code, box.commands.kill(handle.pid)
 
     assert await to_thread.run_sync(run) == (True, "typed", 4, False)
+
+
+async def test_nothing_of_a_killed_sandbox_stays_in_memory(emulator, sandbox, eventually):
+    await sandbox.commands.run("true")
+    [living] = emulator._parts.registry.list_living()
+    commands = weakref.ref(living.processes)
+    del living
+    await sandbox.kill()
+
+    def is_forgotten():
+        gc.collect()
+        return commands() is None
+
+    await eventually(is_forgotten)

@@ -127,7 +127,7 @@ async def test_kill_ends_the_shell_and_hangs_up_on_its_programs(sandbox, termina
 async def test_deadline_kills_the_shell(sandbox, screen, is_alive, eventually):
     handles = []
 
-    async def start():  # in a task of its own: the SDK cancels the task that called it (see e2b.md, 0.6)
+    async def start():  # in a task of its own: the SDK cancels the task that called it
         handles.append(await sandbox.pty.create(SIZE, screen.show, timeout=0.5))
 
     async with anyio.create_task_group() as tasks:

@@ -203,9 +203,9 @@ async def test_synchronous_sdk_takes_a_snapshot_and_forks(client, sandbox):
         pytest.param("snapshots", {"name": "Not A Name"}, "Invalid name", id="name"),
         pytest.param("snapshots", {"name": "theirs/state"}, "must match your team", id="namespace"),
         pytest.param("snapshots", {"memory": 1}, "`$.memory`", id="memory"),
-        pytest.param("fork", {"count": 0}, "between 1 and 100", id="no fork"),
-        pytest.param("fork", {"count": 101}, "between 1 and 100", id="too many forks"),
-        pytest.param("fork", {"timeout": -1}, "must not be negative", id="fork of the past"),
+        pytest.param("fork", {"count": 0}, "`int` >= 1 - at `$.count`", id="no fork"),
+        pytest.param("fork", {"count": 101}, "`int` <= 100 - at `$.count`", id="too many forks"),
+        pytest.param("fork", {"timeout": -1}, "`int` >= 0 - at `$.timeout`", id="fork of the past"),
     ],
 )
 async def test_malformed_copy_is_refused_with_its_reason(api, sandbox, path, body, reason):

@@ -14,7 +14,6 @@ from e2b import CommandExitException, TimeoutException
 
 from sandboxes.emulator import EmulatorError, EmulatorServer
 from sandboxes.emulator.processes.process_tree import read_process
-from sandboxes.emulator.processes.warm_start import PLAIN_COMMAND
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 
@@ -237,26 +236,6 @@ async def test_deadline_kills_the_child(probe, eventually, is_alive):
     with pytest.raises(TimeoutException):
         await sandbox.commands.run("python -P -m told family", timeout=0.5, on_stdout=follower)
     await eventually(lambda: not is_alive(int(follower.text.split()[0])))
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param("exec python -P -m workers --port 8080; true", id="two-commands"),
-        pytest.param("exec python -P -m workers --port $PORT", id="variable"),
-        pytest.param("exec python -P -m workers --port '8080'", id="quotes"),
-        pytest.param("exec python -P -m workers --port 8080 > log", id="redirection"),
-        pytest.param("PORT=1 exec python -P -m workers", id="assignment"),
-        pytest.param("exec python -P -m workers --port 8080\n", id="line-end"),
-        pytest.param("exec python -m workers --port 8080", id="directory-on-the-path"),
-        pytest.param("exec /usr/bin/python -P -m workers", id="another-interpreter"),
-        pytest.param("exec python -P -m workers ~/x", id="home"),
-        pytest.param("exec python -P -m workers *.py", id="pattern"),
-        pytest.param("exec python -P -m workers #", id="comment"),
-    ],
-)
-def test_what_needs_a_shell_is_no_plain_command(command):
-    assert PLAIN_COMMAND.fullmatch(command) is None
 
 
 async def test_command_with_shell_syntax_is_spawned(client, eventually):

@@ -45,7 +45,7 @@ def describe_entry(paths: SandboxPaths, real: Path) -> EntryInfo:
         permissions=format_mode(status.st_mode),
         owner=name_user(status.st_uid),
         group=name_group(status.st_gid),
-        modified_time=moment_of(status.st_mtime),
+        modified_time=moment_of(status.st_mtime + paths.clock_offset.total_seconds()),
         symlink_target=None if target is None else paths.name(target),
         metadata=paths.metadata.read(real),
         is_symlink=is_link,

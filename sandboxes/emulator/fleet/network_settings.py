@@ -16,6 +16,7 @@ from sandboxes.emulator.errors import ApiError
 ALL_TRAFFIC = "0.0.0.0/0"
 DNS_SERVERS_MAX = 10
 DOMAIN_PATTERN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.I)
+PORT_PATTERN = re.compile(r"[0-9]{1,5}")
 HOST_PATTERN = re.compile(r"[A-Za-z0-9.$_{}-]{1,253}(:(\d{1,5}|\$\{PORT\}))?")
 
 
@@ -167,7 +168,7 @@ def check_egress(network: EgressSettings) -> None:
     check_dns_servers(network.dns_servers or [])
     if isinstance(network.egress_proxy, EgressProxy):
         _host, separator, port = network.egress_proxy.address.rpartition(":")
-        if not separator or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        if not separator or not PORT_PATTERN.fullmatch(port) or not 1 <= int(port) <= 65_535:
             raise ApiError(400, f"egressProxy address {network.egress_proxy.address!r} is malformed: use host:port")
 
 

@@ -8,6 +8,7 @@ the root, and a symbolic link that leads out of the root is refused.
 import os
 import posixpath
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 from sandboxes.emulator.envd.file_metadata import MetadataTable
@@ -32,6 +33,8 @@ class SandboxPaths:
     """Where relative paths begin if not in the home, and commands start: a template may say so."""
     metadata: MetadataTable = field(default_factory=MetadataTable, compare=False)
     """What uploads said of files, where the file system itself cannot keep it."""
+    clock_offset: timedelta = field(default=timedelta(), compare=False)
+    """How wrong the sandbox's clock is said to be (a fault on purpose): its files' times are as wrong."""
 
     @property
     def home(self) -> Path:

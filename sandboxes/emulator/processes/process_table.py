@@ -1,6 +1,5 @@
 """The commands of one sandbox: those that run, and for 30 s those that have ended, for clients that come late."""
 
-import asyncio
 from collections.abc import Mapping
 
 import anyio
@@ -35,6 +34,7 @@ class ProcessTable:
         self._journal = journal
         self._running: dict[int, Process] = {}
         self._ended: dict[int, Process] = {}
+        self._forget_at_s: dict[int, float] = {}
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -67,6 +67,7 @@ class ProcessTable:
 
     def find(self, selector: ProcessSelector) -> Process:
         """Return a command that runs or ended within the last 30 s. Raises `RpcError` (`not_found`)."""
+        self._forget_old()
         return find_process(selector, {**self._ended, **self._running})
 
     def close(self) -> None:
@@ -89,8 +90,9 @@ class ProcessTable:
         if process.end is not None:
             self._journal.note_process_end(process.pid, status=process.end.status, exit_code=process.end.exit_code)
         self._running.pop(process.pid, None)
+        self._forget_old()
         self._ended[process.pid] = process
-        asyncio.get_running_loop().call_later(ENDED_KEPT_S, self._forget, process)
+        self._forget_at_s[process.pid] = anyio.current_time() + ENDED_KEPT_S
 
     def _forget_predecessors(self, process: Process) -> None:
         """Who asks for a number or a tag that is used again does not mean the command that had it before."""
@@ -99,9 +101,12 @@ class ProcessTable:
             if pid == process.pid or (tag and ended.info.tag == tag):
                 del self._ended[pid]
 
-    def _forget(self, process: Process) -> None:
-        if self._ended.get(process.pid) is process:
-            del self._ended[process.pid]
+    def _forget_old(self) -> None:
+        # Looked at when somebody asks: a timer for each would keep all of a sandbox in memory after its end.
+        now_s = anyio.current_time()
+        for pid in [pid for pid in self._ended if self._forget_at_s[pid] <= now_s]:
+            del self._ended[pid]
+        self._forget_at_s = {pid: self._forget_at_s[pid] for pid in self._ended}
 
 
 def find_process(selector: ProcessSelector, processes: Mapping[int, Process]) -> Process:
