@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.assignments import Assignments, detector_settings
 from orchestrator.board import AgentRow, Board
+from orchestrator.chaos.injection import Injection
 from orchestrator.crew import Crew, SwarmFailed
 from orchestrator.floor import Floor
 from orchestrator.journal import Journal
@@ -58,6 +59,7 @@ class SwarmCoordinator:
     timing: Timing = field(default_factory=Timing)
     accounts: dict[str, FinalAccount] = field(default_factory=dict)
     recovery: Recovery | None = None
+    injection: Injection | None = None
     _assignments: Assignments = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,9 +142,18 @@ class SwarmCoordinator:
             now_s=self.environment.now_s,
             on_sandbox=self._on_sandbox,
         )
+        self.injection = Injection(
+            blows=self.plan.blows,
+            chance=self.plan.chaos.chance,
+            injector=self.environment.injector,
+            surroundings=self.environment.surroundings,
+            recovery=self.recovery,
+        )
+        self.floor.on_round = self.injection.note_round
         self.board.phase = "trading"
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.recovery.run)
+            tasks.start_soon(self.injection.run)
             await self.floor.run(crew)
             tasks.cancel_scope.cancel()
         self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
@@ -159,7 +170,7 @@ class SwarmCoordinator:
 
     def _on_sandbox(self, sandbox: Sandbox) -> None:
         row = self.board.rows[sandbox.agent]
-        row.sandbox_id, row.pid = sandbox.id, sandbox.pid
+        row.sandbox_id, row.pid, row.generation = sandbox.id, sandbox.pid, sandbox.generation
         self.board.sandboxes_ready += sandbox.generation == 1
         self.journal.record("sandbox.created", sandbox.agent, sandbox=sandbox.id, generation=sandbox.generation)
 

@@ -20,6 +20,7 @@ from orchestrator.journal import Journal
 from orchestrator.verdicts import Verdicts
 from sandboxes.manager import SandboxManager
 from sandboxes.provider import Sandbox, SandboxError
+from workers.changes import Changes
 from workers.codec import PeerNoticed
 from workers.network import Network
 
@@ -59,8 +60,14 @@ class Recovery:
     on_sandbox: Callable[[Sandbox], None]
     faults: dict[str, tuple[str, float]] = field(default_factory=dict)
     failovers: list[Failover] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
     _restarts: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _tasks: TaskGroup | None = None
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Name the agents that have no process that works; `changes` notes when that changes."""
+        return self.verdicts.lost | self.crew.absent
 
     async def run(self) -> None:
         """Watch and repair. Raises SwarmFailed when an agent dies again and again."""
@@ -92,6 +99,8 @@ class Recovery:
         if len(recent) > RESTARTS_MAX:
             raise SwarmFailed(f"{agent} died {len(recent)} times within {RESTARTS_WINDOW_S:g} s, at last: {evidence}")
         self.failovers.append(Failover(agent, fault, detected_ms, None))
+        self.floor.board.rows[agent].is_being_replaced = True
+        self.changes.note()
         self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
 
     async def _replace(self, agent: str, number: int) -> None:
@@ -109,6 +118,8 @@ class Recovery:
                 await anyio.sleep(RETRY_S)
         repaired_ms = round((self.now_s() - began_s) * 1000.0, 3)
         self.failovers[number] = msgspec.structs.replace(self.failovers[number], repaired_ms=repaired_ms)
+        self.floor.board.rows[agent].is_being_replaced = False
+        self.changes.note()
         self.journal.record("agent.replaced", agent, generation=generation)
 
     async def _try_to_replace(self, agent: str, generation: int) -> bool:

@@ -7,8 +7,10 @@ from collections import Counter
 
 import msgspec
 
+from orchestrator.chaos.injection import InjectedFault
 from orchestrator.coordinator import SwarmCoordinator
 from orchestrator.ledger import RoundLedger, quantile
+from orchestrator.recovery import Failover
 from scaling.cost import cost_usd
 from trading.paper import PaperAccount
 from workers.codec import FinalAccount
@@ -85,7 +87,11 @@ class StrategySummary(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """One run of one swarm."""
+    """One run of one swarm.
+
+    `failovers`: the agents that died, and their replacement. `faults`: what was done to the swarm on purpose;
+    `faults_missed`: what was asked for and came too late.
+    """
 
     swarm: str
     mode: str
@@ -110,6 +116,9 @@ class Summary(msgspec.Struct, frozen=True):
     tasks: TaskSummary
     per_agent: tuple[AgentSummary, ...]
     sandboxes: SandboxSummary
+    failovers: tuple[Failover, ...]
+    faults: tuple[InjectedFault, ...]
+    faults_missed: tuple[str, ...]
     cost_usd: float
     cost_is_estimate: bool
     data: str
@@ -124,6 +133,7 @@ def summarise(coordinator: SwarmCoordinator) -> Summary:
     account, counts = coordinator.floor.account, coordinator.manager.counts
     pnl, edges = account.pnl(), _edges(coordinator)
     samples = sorted(ledger.latencies_ms)
+    recovery, injection = coordinator.recovery, coordinator.injection
     return Summary(
         swarm=coordinator.swarm,
         mode=plan.spec.mode,
@@ -148,6 +158,9 @@ def summarise(coordinator: SwarmCoordinator) -> Summary:
         tasks=_tasks(ledger),
         per_agent=_agents(coordinator, account),
         sandboxes=SandboxSummary(counts.created, counts.killed, counts.left),
+        failovers=tuple(recovery.failovers) if recovery is not None else (),
+        faults=tuple(injection.done) if injection is not None else (),
+        faults_missed=injection.missed if injection is not None else (),
         cost_usd=round(cost_usd(counts.lifetime_s, vcpus=WORKER_VCPUS, memory_gib=WORKER_MEMORY_GIB), 6),
         cost_is_estimate=not coordinator.environment.is_billed,
         data=plan.tape.describe(),

@@ -8,6 +8,7 @@ from anyio.abc import TaskGroup
 
 from topologies.messages import Message
 from workers.codec import EdgeCount, Neighbour
+from workers.impairment import Impairments
 from workers.link import Link, LinkLost
 from workers.network import Network, Pipe
 
@@ -22,6 +23,7 @@ class Links:
     def __init__(self, links: Mapping[str, Link]) -> None:
         self._links = dict(sorted(links.items()))
         self._scopes: set[anyio.CancelScope] = set()
+        self.impairments = Impairments()
         # All from whom an edge leads here.
         self.senders = frozenset(name for name, link in links.items() if link.neighbour.hears)
 
@@ -38,10 +40,12 @@ class Links:
         on_lost: Callable[[str], None],
     ) -> None:
         """Dial those neighbours that this end dials, in `tasks`, and again after a cut."""
+        self.impairments.start(tasks, rng)
 
         async def keep_one(link: Link) -> None:
             try:
-                await link.keep(network, headers=headers, rng=rng)
+                way = self.impairments.dialling(link.neighbour.agent, network)
+                await link.keep(way, headers=headers, rng=rng)
             except LinkLost as error:
                 on_lost(str(error))
 
@@ -54,7 +58,7 @@ class Links:
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
-                await self._links[neighbour].attach(pipe)
+                await self._links[neighbour].attach(self.impairments.over(neighbour, pipe))
             finally:
                 self._scopes.discard(scope)
 
