@@ -23,6 +23,7 @@ from orchestrator.doctor_command import doctor_command
 from orchestrator.modes import require_mode
 from orchestrator.plan import Plan, make_plan
 from orchestrator.server_command import ServerFailed, server_command
+from orchestrator.simulate_command import simulate_app
 from orchestrator.spec import SpecError, make_spec, read_spec_file
 from orchestrator.summary import Summary
 from orchestrator.template_command import template_app
@@ -56,6 +57,7 @@ def _root() -> None:
 
 app.command("e2b-server")(server_command)
 app.command("doctor")(doctor_command)
+app.add_typer(simulate_app)
 app.add_typer(template_app)
 
 

@@ -98,7 +98,7 @@ def messages_per_round(topology: Topology) -> int:
         case TopologyKind.MESH:
             request = topology.request
             able = capabilities(request.agents, request.strategies)
-            groups = [owners(symbol, able, replicas=request.replicas) for symbol in request.symbols]
+            groups = [owners(symbol, able, replicas=request.replicas)[0] for symbol in request.symbols]
             return len({(u, v) for group in groups for u in group for v in group if u != v})
         case _:
             assert_never(topology.kind)

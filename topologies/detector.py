@@ -151,10 +151,13 @@ class Detector:
         late_s = now_s - self._checked_s - self.settings.heartbeat_s
         self._checked_s = now_s
         changes: list[PeerChange] = []
+        heartbeat_s = self.settings.heartbeat_s
         for peer, known in self._peers.items():
             if late_s > 0.0:
                 known.heard_s += late_s
                 known.cut_s = known.cut_s + late_s if known.cut_s is not None else None
+            if now_s - known.heard_s < heartbeat_s and known.state is PeerState.ALIVE and known.cut_s is None:
+                continue  # the usual case: nobody can be suspected so early
             state = self._judge(known, now_s)
             if state is not known.state:
                 known.state = state

@@ -113,7 +113,7 @@ def _votes_needed(topology: Topology, *, has_failover: bool) -> tuple[tuple[tupl
     spares = (len(request.agents) if len(request.agents) <= COMPLETE_AGENTS_MAX else 1) if has_failover else 0
     needs: dict[tuple[str, ...], int] = {}
     for symbol in request.symbols:
-        group = owners(symbol, able, replicas=request.replicas)
+        group, _ = owners(symbol, able, replicas=request.replicas)
         others = [agent for agent in ranking(symbol, request.agents) if agent not in group]
         who = tuple(sorted((*group, *others[:spares])))
         needs[who] = max(needs.get(who, 0), quorum_size(len(group), request.quorum))

@@ -4,22 +4,20 @@ It follows `orchestrator.floor` and `orchestrator.recovery` step by step, with e
 same verdicts, the same book of offices and the same ledger.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
-
-import msgspec
 
 from orchestrator.ledger import RoundLedger
 from orchestrator.office_book import OfficeBook
 from orchestrator.simulation.invariants import Checker
 from orchestrator.simulation.node import PROGRESS, READY
+from orchestrator.simulation.rounds import Pace, Rounds
 from orchestrator.simulation.trace import Trace
 from orchestrator.verdicts import Verdicts
 from topologies.detector import DetectorSettings
 from topologies.layouts import Topology
-from topologies.messages import Tick
+from topologies.messages import Decision, Tick
 from topologies.round import Noticed, Report, Took
 from topologies.seats import Seat
 
@@ -28,16 +26,6 @@ RETRY_S = 1.0
 ADMISSION_DEADLINE_HEARTBEATS = 8
 SILENCE_HEARTBEATS = 20
 CLOCK_DRIFT_MAX = 0.05  # agents' deadlines are by their own clocks
-BAR = msgspec.Raw(b"\xc0")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """Seconds from one round to the next, until a round has failed, and until an agent decides with what it has."""
-
-    tick_s: float
-    round_s: float
-    agent_s: float
 
 
 class Hands(Protocol):
@@ -49,7 +37,7 @@ class Hands(Protocol):
     def kill(self, agent: str) -> None:
         """End whatever is left of an agent's process."""
 
-    def start(self, agent: str, generation: int, on_listening: Callable[[bool], None]) -> None:
+    def start(self, agent: str, generation: int, *, on_listening: Callable[[bool], None]) -> None:
         """Start a process; tells later whether it listens."""
 
     def admit(self, seat: Seat, generation: int, *, rounds_over: int) -> None:
@@ -58,101 +46,60 @@ class Hands(Protocol):
     def play(self, agent: str, tick: Tick) -> None:
         """Hand a tick to an agent."""
 
-    def bury(self, other: str, agent: str, generation: int) -> None:
-        """Tell one agent that another's process is dead."""
+    def bury(self, agent: str, generation: int, *, to: str) -> None:
+        """Tell an agent that another's process is dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """How the coordinator of a simulated swarm sees and records."""
+
+    settings: DetectorSettings
+    checker: Checker
+    trace: Trace
+    now_s: Callable[[], float]
 
 
 class Control:
     """The coordinator of one simulated swarm."""
 
-    def __init__(
-        self,
-        topology: Topology,
-        hands: Hands,
-        *,
-        pace: Pace,
-        settings: DetectorSettings,
-        checker: Checker,
-        trace: Trace,
-        now_s: Callable[[], float],
-    ) -> None:
+    def __init__(self, topology: Topology, hands: Hands, *, pace: Pace, watching: Watching) -> None:
         self.topology = topology
-        self.ledger = RoundLedger(symbols=topology.request.symbols, task_keys=topology.task_keys)
         self.offices = OfficeBook(topology)
+        self._now_s = watching.now_s
+        ledger = RoundLedger(symbols=topology.request.symbols, task_keys=topology.task_keys)
+        self.rounds = Rounds(ledger, pace, now_s=watching.now_s, later=hands.later, send_tick=self._send_tick)
         watchers = {
             agent: frozenset(other for other, seat in topology.seats.items() if agent in seat.watches)
             for agent in topology.agents
         }
-        self.verdicts = Verdicts(watchers, silence_s=SILENCE_HEARTBEATS * settings.heartbeat_s)
+        self.verdicts = Verdicts(watchers, silence_s=SILENCE_HEARTBEATS * watching.settings.heartbeat_s)
         self.generations = dict.fromkeys(topology.agents, 1)
         self.absent: set[str] = set()
-        self.failed_rounds: list[tuple[float, int]] = []
         self.deaths = 0
         self.repairs_s: list[float] = []
         self._hands = hands
-        self._pace = pace
-        self._settings = settings
-        self._checker = checker
-        self._trace = trace
-        self._now_s = now_s
-        self._tick: Tick | None = None
-        self._round = 0
-        self._began_s = 0.0
-        self._attempt = 1
+        self._watching = watching
         self._admissions: dict[str, Tick | None] = {}  # with the round that was under way
         self._lost_s: dict[str, float] = {}
-        self._is_due = False
         self._not_ready = set(topology.agents)
-
-    def _begin(self) -> None:
-        """All agents are ready: play the first round."""
-        for agent in self.topology.agents:
-            self.verdicts.arrived(agent, 1, self._now_s())
-        self._next_round()
-
-    # ---- rounds
-
-    def _next_round(self) -> None:
-        if self._admissions:
-            self._is_due = True
-            return
-        self._is_due = False
-        self._round += 1
-        self._attempt = 1
-        self._began_s = self._now_s()
-        self._tick = Tick(self._round, "", dict.fromkeys(self.topology.request.symbols, BAR))
-        self.ledger.begin(self._round, self._began_s)
-        self._send_tick(self._tick)
-        number = self._round
-        self._hands.later(self._pace.round_s, lambda: self._end_round(number))
 
     def _send_tick(self, tick: Tick) -> None:
         for agent in self.offices.entries(self.absent):
             self._hands.play(agent, tick)
 
-    def _play_again(self, tick: Tick | None) -> None:
-        if tick is not None:
-            self._attempt += 1
-            self._send_tick(msgspec.structs.replace(tick, attempt=self._attempt))
-
-    def _end_round(self, number: int) -> None:
-        if self._tick is None or number != self._round:
-            return
-        self._tick = None
-        if not self.ledger.end(number):
-            self.failed_rounds.append((self._now_s(), number))
-            self._trace.note(self._now_s(), "round failed", str(number))
-        wait_s = max(0.0, self._began_s + self._pace.tick_s - self._now_s())
-        self._hands.later(wait_s, self._next_round)
-
     # ---- what agents say
 
-    def hear(self, agent: str, generation: int, account: "Report | Took | Noticed | str") -> None:
+    def hear(self, agent: str, account: "Report | Took | Noticed | str", *, generation: int) -> None:
         """Take an account of an agent's process, unless it has been replaced."""
         if generation != self.generations[agent]:
             return
         if self._not_ready:
-            self._wait_for_all(agent, account)
+            self._not_ready -= {agent} if account == READY else set()
+            if not self._not_ready:
+                for each in self.topology.agents:
+                    self.verdicts.arrived(each, 1, self._now_s())
+                self.rounds.play_next()
             return
         self.verdicts.heard(agent, self._now_s())
         match account:
@@ -160,8 +107,8 @@ class Control:
                 self._hear_report(agent, account)
             case Took(office=office, token=token):
                 if self.offices.took_office(office, token):
-                    self._checker.on_holder(office, token, holder=(agent, generation))
-                    self._play_again(self._tick)
+                    self._watching.checker.on_holder(office, token, holder=(agent, generation))
+                    self.rounds.play_again(self.rounds.tick)
             case Noticed(peer=peer, generation=seen, state=state):
                 evidence = self.verdicts.noticed(agent, peer, seen, state=state)
                 if evidence:
@@ -171,33 +118,23 @@ class Control:
             case str() if account != PROGRESS:
                 self.lose(agent, account)
 
-    def _wait_for_all(self, agent: str, account: "Report | Took | Noticed | str") -> None:
-        if account == READY:
-            self._not_ready.discard(agent)
-        if not self._not_ready:
-            self._begin()
-
     def _hear_report(self, agent: str, report: Report) -> None:
         if report.office:
-            self._checker.on_holder(report.office, report.token, holder=(agent, self.generations[agent]))
+            self._watching.checker.on_holder(report.office, report.token, holder=(agent, self.generations[agent]))
         if report.office and not self.offices.took_office(report.office, report.token):
-            self._trace.note(self._now_s(), "refused", agent, report.office)
+            self._note("refused", agent, report.office)
             return
-        is_late = self._now_s() >= self._began_s + self._pace.agent_s * (1.0 - CLOCK_DRIFT_MAX)
+        is_late = self._now_s() >= self.rounds.began_s + self.rounds.pace.agent_s * (1.0 - CLOCK_DRIFT_MAX)
         for decision in report.decisions:
-            if not self.ledger.report(decision, self._now_s()):
+            if not self.rounds.ledger.report(decision, self._now_s()):
                 continue
-            self._trace.note(self._now_s(), "decision", decision.key, agent)
-            expected = self._tasks_of(decision.round)[decision.symbol]
-            self._checker.on_effect(report, decision, expected=expected, is_late=is_late)
-        if self._tick is not None and self.ledger.is_complete(self._round):
-            self._end_round(self._round)
+            self._note("decision", decision.key, agent)
+            expected = _tasks_of(self.topology, decision)
+            self._watching.checker.on_effect(report, decision, expected=expected, is_late=is_late)
+        self.rounds.end_if_complete()
 
-    def _tasks_of(self, round: int) -> dict[str, frozenset[str]]:
-        tasks: dict[str, set[str]] = defaultdict(set)
-        for key in self.topology.task_keys(round):
-            tasks[key.split("/")[1]].add(key)
-        return {symbol: frozenset(keys) for symbol, keys in tasks.items()}
+    def _note(self, what: str, *between: str) -> None:
+        self._watching.trace.note(self._now_s(), what, *between)
 
     # ---- deaths and replacements
 
@@ -207,13 +144,13 @@ class Control:
             return
         self.deaths += 1
         self._lost_s[agent] = self._now_s()
-        self._trace.note(self._now_s(), "lost", agent, evidence.partition(":")[0][:24])
+        self._note("lost", agent, evidence.partition(":")[0][:24])
         self.absent.add(agent)
         self._leave_admission(agent)
         for other in self.topology.neighbours(agent):
             if other not in self.absent:
-                self._hands.bury(other, agent, self.generations[agent])
-        self._play_again(self._tick)
+                self._hands.bury(agent, self.generations[agent], to=other)
+        self.rounds.play_again(self.rounds.tick)
         self._replace(agent)
 
     def look_for_silence(self) -> None:
@@ -232,40 +169,46 @@ class Control:
             else:
                 self._hands.later(RETRY_S, lambda: self._replace(agent))
 
-        self._hands.start(agent, generation, on_listening)
+        self._hands.start(agent, generation, on_listening=on_listening)
 
     def _begin_admission(self, agent: str, generation: int) -> None:
         """Let no round begin; give one that is under way a moment to end."""
         self._admissions[agent] = None
-        wait_s = ROUND_END_S if self._tick is not None else 0.0
+        self.rounds.hold(agent)
+        wait_s = ROUND_END_S if self.rounds.tick is not None else 0.0
         self._hands.later(wait_s, lambda: self._admit(agent, generation))
 
     def _admit(self, agent: str, generation: int) -> None:
         if self.generations[agent] != generation or agent not in self._admissions:
             return
-        in_play = self._tick
+        in_play = self.rounds.tick
         self.offices.appoint(agent)
-        rounds_over = self._round if in_play is None else self._round - 1
+        rounds_over = self.rounds.number - (in_play is not None)
         self.verdicts.arrived(agent, generation, self._now_s())
         self.absent.discard(agent)
         self._hands.admit(self.offices.seat(agent), generation, rounds_over=rounds_over)
         self._admissions[agent] = in_play
-        deadline_s = ADMISSION_DEADLINE_HEARTBEATS * self._settings.heartbeat_s
-        self._hands.later(deadline_s, lambda: self._give_up_admission(agent, generation))
+
+        def give_up() -> None:
+            if agent in self._admissions and self.generations[agent] == generation:
+                self.lose(agent, "not admitted")
+
+        deadline_s = ADMISSION_DEADLINE_HEARTBEATS * self._watching.settings.heartbeat_s
+        self._hands.later(deadline_s, give_up)
 
     def _admitted(self, agent: str) -> None:
         if agent not in self._admissions:
             return
         self.repairs_s.append(self._now_s() - self._lost_s.pop(agent))
-        self._trace.note(self._now_s(), "replaced", agent)
-        self._play_again(self._admissions[agent])
+        self._note("replaced", agent)
+        self.rounds.play_again(self._admissions[agent])
         self._leave_admission(agent)
-
-    def _give_up_admission(self, agent: str, generation: int) -> None:
-        if agent in self._admissions and self.generations[agent] == generation:
-            self.lose(agent, "not admitted")
 
     def _leave_admission(self, agent: str) -> None:
         self._admissions.pop(agent, None)
-        if not self._admissions and self._is_due:
-            self._next_round()
+        self.rounds.release(agent)
+
+
+def _tasks_of(topology: Topology, decision: Decision) -> frozenset[str]:
+    """Name the tasks that a decision is to be made from."""
+    return frozenset(key for key in topology.task_keys(decision.round) if key.split("/")[1] == decision.symbol)

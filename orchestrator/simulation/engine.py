@@ -10,8 +10,12 @@ from typing import Protocol
 
 Event = Callable[[], None]
 
-SLOTS = 1000
-SLOT_S = 1e-10  # less than the microsecond to which due times are rounded
+STEP_S = 1e-5
+"""Due times are multiples of this; what is to come in order is at least one step apart."""
+STEP_DIGITS = 5
+# Within a step, events of the same time are told apart by what an event loop can tell apart (1 ns and more).
+SLOT_S = 2e-9
+SLOTS = 4096
 
 
 class Engine(Protocol):
@@ -19,8 +23,8 @@ class Engine(Protocol):
 
     now_s: float
 
-    def at(self, due_s: float, who: str, event: Event) -> None:
-        """Have an event happen at a time, at some agent's (or, with "", the coordinator's) place."""
+    def at(self, due_s: float, event: Event, *, who: str = "") -> None:
+        """Have an event happen at a time, at some agent's or, without a name, the coordinator's place."""
 
     def run(self, until_s: float) -> None:
         """Let all happen that is due before a time."""
@@ -34,7 +38,7 @@ class DueTimes:
 
     def unique(self, due_s: float) -> float:
         self._count += 1
-        return round(due_s, 6) + (self._count % SLOTS) * SLOT_S
+        return round(due_s, STEP_DIGITS) + (self._count % SLOTS) * SLOT_S
 
 
 class HeapEngine:
@@ -42,13 +46,14 @@ class HeapEngine:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self._due_times = DueTimes()
+        self._unique = DueTimes().unique
         self._heap: list[tuple[float, int, Event]] = []
         self._number = 0
 
-    def at(self, due_s: float, who: str, event: Event) -> None:
+    def at(self, due_s: float, event: Event, *, who: str = "") -> None:
         self._number += 1
-        heapq.heappush(self._heap, (self._due_times.unique(max(due_s, self.now_s)), self._number, event))
+        due_s = self._unique(due_s if due_s > self.now_s else self.now_s)
+        heapq.heappush(self._heap, (due_s, self._number, event))
 
     def run(self, until_s: float) -> None:
         heap = self._heap

@@ -23,8 +23,8 @@ class FaultKind(StrEnum):
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Probabilities per frame, rates per minute for the whole swarm, and means of durations in seconds.
 
-    `drop`, `duplicate`, `reorder`: of a frame. `delay_s`: mean of the exponential part of a frame's way. `start_s`: mean
-    time until a replacement listens. `clock_drift`: agents' clocks run up to so much too fast or too slow.
+    `drop`, `duplicate`, `reorder`: of a frame. `delay_s`: mean of the exponential part of a frame's way. `start_s`:
+    mean time until a replacement listens. `clock_drift`: agents' clocks run up to so much too fast or too slow.
     """
 
     drop: float = 0.0
@@ -120,7 +120,7 @@ def swarm_of(plan: FaultPlan, rng: random.Random) -> FaultPlan:
     return msgspec.structs.replace(plan, **{name: getattr(plan, name) * rng.choice((0, 0.5, 1, 1)) for name in names})
 
 
-def draw_faults(plan: FaultPlan, agents: Sequence[str], rng: random.Random, *, until_s: float) -> list[Fault]:
+def draw_faults(plan: FaultPlan, agents: Sequence[str], *, rng: random.Random, until_s: float) -> list[Fault]:
     """Draw what happens to whom and when, in the order of time."""
     rates = {
         FaultKind.CRASH: plan.crashes_per_min,

@@ -61,7 +61,7 @@ class Checker:
     def __post_init__(self) -> None:
         self._edges = frozenset(self.topology.graph.edges)
 
-    def require(self, holds: bool, invariant: Invariant, found: str) -> None:
+    def require(self, holds: bool, invariant: Invariant, *, found: str) -> None:
         """Raise Violated unless something holds."""
         self.checks += 1
         if not holds:
@@ -71,15 +71,16 @@ class Checker:
         """A message leaves an agent for another."""
         self.checks += 1
         if (sender, receiver) not in self._edges:
-            self.require(False, Invariant.ON_EDGES, f"{sender} sends to {receiver}")
+            self.require(False, Invariant.ON_EDGES, found=f"{sender} sends to {receiver}")
 
     def on_holder(self, office: str, token: int, *, holder: tuple[str, int]) -> None:
         """A process (agent, generation) acts in the right of an office."""
+        self._tokens[office] = max(token, self._tokens.get(office, 0))
         known = self._holders.setdefault((office, token), holder)
         self.require(
             known == holder,
             Invariant.ONE_HOLDER,
-            f"{known[0]} (generation {known[1]}) and {holder[0]} (generation {holder[1]}) hold {office!r} "
+            found=f"{known[0]} (generation {known[1]}) and {holder[0]} (generation {holder[1]}) hold {office!r} "
             f"under token {token}",
         )
 
@@ -90,18 +91,18 @@ class Checker:
             self.require(
                 report.token >= newest,
                 Invariant.TOKENS_RISE,
-                f"{decision.key} takes effect under token {report.token} of {report.office!r} after {newest}",
+                found=f"{decision.key} takes effect under token {report.token} of {report.office!r} after {newest}",
             )
             self._tokens[report.office] = report.token
         tasks = Counter(vote.task for vote in decision.votes)
         self._effects.update(tasks)
         double = [task for task in tasks if self._effects[task] > 1]
-        self.require(not double, Invariant.ONE_EFFECT, f"{', '.join(sorted(double))} took effect twice")
+        self.require(not double, Invariant.ONE_EFFECT, found=f"{', '.join(sorted(double))} took effect twice")
         missing = expected - set(tasks)
         self.require(
             not missing or is_late,
             Invariant.ONE_EFFECT,
-            f"{decision.key} was decided before its deadline without {', '.join(sorted(missing))}",
+            found=f"{decision.key} was decided before its deadline without {', '.join(sorted(missing))}",
         )
         self._check_quorum(decision)
         self._check_order(decision)
@@ -109,7 +110,7 @@ class Checker:
         self.require(
             not weights or abs(sum(weights.values()) - 1.0) < 1e-9,
             Invariant.CONSERVED,
-            f"the shares of {decision.key} add up to {sum(weights.values())}",
+            found=f"the shares of {decision.key} add up to {sum(weights.values())}",
         )
 
     def on_quiet(self, holders: Iterable[tuple[str, str]], wanted: frozenset[str]) -> None:
@@ -118,12 +119,12 @@ class Checker:
         for agent, duty in holders:
             by_duty.setdefault(duty, []).append(agent)
         for duty, agents in by_duty.items():
-            self.require(len(agents) == 1, Invariant.ONE_OWNER, f"{duty} is answered for by {agents or 'nobody'}")
+            self.require(len(agents) == 1, Invariant.ONE_OWNER, found=f"{duty} is answered for by {agents or 'nobody'}")
 
     def _check_quorum(self, decision: Decision) -> None:
         seat = next(iter(self.topology.seats.values()))
         if not isinstance(seat, MeshSeat):
-            self.require(bool(decision.votes), Invariant.QUORUM, f"{decision.key} was decided without a vote")
+            self.require(bool(decision.votes), Invariant.QUORUM, found=f"{decision.key} was decided without a vote")
             return
         slots = seat.slots[decision.symbol]
         voted = {vote.task for vote in decision.votes}
@@ -133,7 +134,7 @@ class Checker:
         )
         needed = quorum_size(len(slots), seat.quorum)
         self.require(
-            spoken >= needed, Invariant.QUORUM, f"{decision.key}: {spoken} of {len(slots)} voices, not {needed}"
+            spoken >= needed, Invariant.QUORUM, found=f"{decision.key}: {spoken} of {len(slots)} voices, not {needed}"
         )
 
     def _check_order(self, decision: Decision) -> None:
@@ -141,6 +142,6 @@ class Checker:
         self.require(
             decision.round > last,
             Invariant.LANE_ORDER,
-            f"round {decision.round} of {decision.symbol} takes effect after round {last}",
+            found=f"round {decision.round} of {decision.symbol} takes effect after round {last}",
         )
         self._lane_rounds[decision.symbol] = decision.round

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 
 import msgspec
 
-from orchestrator.simulation.engine import Engine
+from orchestrator.simulation.engine import STEP_S, Engine
 from orchestrator.simulation.faults import FaultPlan
 from orchestrator.simulation.trace import Trace
 from topologies.messages import Message
@@ -45,7 +45,7 @@ class SimNetwork:
         *,
         plan: FaultPlan,
         trace: Trace,
-        deliver: Callable[[str, str, SimFrame], None],
+        deliver: Callable[[tuple[str, str], SimFrame], None],
     ) -> None:
         self._engine = engine
         self._rng = rng
@@ -64,7 +64,7 @@ class SimNetwork:
         """End a partition."""
         self._partitions = [part for part in self._partitions if part[0] is not agents]
 
-    def send(self, sender: str, receiver: str, frame: SimFrame) -> None:
+    def send(self, sender: str, receiver: str, *, frame: SimFrame) -> None:
         """Send a frame, or lose it."""
         self.sent += 1
         plan, draw = self.plan, self._rng.random
@@ -72,28 +72,28 @@ class SimNetwork:
             self.dropped += 1
             self._trace.note(self._engine.now_s, "dropped", sender, receiver)
             return
-        self._carry(sender, receiver, frame)
+        self._carry((sender, receiver), frame)
         if plan.duplicate and draw() < plan.duplicate:
             self.duplicated += 1
             self._trace.note(self._engine.now_s, "duplicated", sender, receiver)
-            self._carry(sender, receiver, frame)
+            self._carry((sender, receiver), frame)
 
-    def _carry(self, sender: str, receiver: str, frame: SimFrame) -> None:
-        plan, now_s, link = self.plan, self._engine.now_s, (sender, receiver)
+    def _carry(self, link: tuple[str, str], frame: SimFrame) -> None:
+        plan, now_s = self.plan, self._engine.now_s
         due_s = now_s + WAY_S + self._rng.expovariate(1.0) * plan.delay_s
         if plan.reorder and self._rng.random() < plan.reorder:
-            self._trace.note(now_s, "reordered", sender, receiver)
+            self._trace.note(now_s, "reordered", *link)
             due_s += REORDERED_S
         else:
-            due_s = max(due_s, self._last_due.get(link, 0.0) + 1e-6)
-            self._last_due[link] = due_s
+            last_s = self._last_due.get(link, 0.0) + STEP_S
+            self._last_due[link] = due_s = due_s if due_s > last_s else last_s
         self.under_way += 1
-        self._engine.at(due_s, receiver, lambda: self._arrive(sender, receiver, frame))
+        self._engine.at(due_s, lambda: self._arrive(link, frame), who=link[1])
 
-    def _arrive(self, sender: str, receiver: str, frame: SimFrame) -> None:
+    def _arrive(self, link: tuple[str, str], frame: SimFrame) -> None:
         self.under_way -= 1
         self.delivered += 1
-        self._deliver(sender, receiver, frame)
+        self._deliver(link, frame)
 
     def _is_parted(self, sender: str, receiver: str) -> bool:
         return any(

@@ -1,23 +1,22 @@
 """One agent's process in a simulated world: the real rules and the real sessions, with simulated wires and clock."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from zlib import crc32
 
-from orchestrator.simulation.network import BatchFrame, BeatFrame, SimFrame
-from topologies.detector import DetectorSettings, PeerState
+from orchestrator.simulation.network import SimFrame
+from orchestrator.simulation.wires import Wires
+from topologies.detector import DetectorSettings
 from topologies.distribution import UnmatchedCapability
 from topologies.member import Member
-from topologies.messages import Message, Task, Tick, Vote
+from topologies.messages import Task, Tick, Vote
 from topologies.round import Action, MissedTicks, Noticed, Report, Send, SetTimer, Took
 from topologies.rounds.ring import RingOverflow
 from topologies.seats import Seat
-from workers.codec import Ack, Batch
-from workers.session import LinkFull, LinkGap, Session
+from workers.session import LinkFull
 
 FAILURES = (MissedTicks, LinkFull, RingOverflow, UnmatchedCapability)
-RESEND_BEATS = 2
 PROGRESS_BEATS = 5
 READY = "ready"
 PROGRESS = "progress"
@@ -26,13 +25,13 @@ PROGRESS = "progress"
 class Surroundings(Protocol):
     """What a process needs of the world around it."""
 
-    def later(self, node: "Node", after_s: float, event: Callable[[], None]) -> None:
+    def later(self, node: "Node", after_s: float, *, event: Callable[[], None]) -> None:
         """Have an event happen at this process, after so many seconds of its own clock, if it still exists then."""
 
     def local_s(self, node: "Node") -> float:
         """Read the clock of this process."""
 
-    def transmit(self, node: "Node", peer: str, frame: SimFrame) -> None:
+    def transmit(self, node: "Node", peer: str, *, frame: SimFrame) -> None:
         """Put a frame on the wire to a neighbour."""
 
     def account(self, node: "Node", action: Report | Took | Noticed | str) -> None:
@@ -59,16 +58,6 @@ class SimDesk:
         return Vote(task.key, task.symbol, self._agent, task.strategy, (draw % 5 - 2) / 2, (draw >> 8) % 256 / 255)
 
 
-@dataclass(slots=True)
-class Conversation:
-    """A session with one generation of a neighbour."""
-
-    generation: int
-    session: Session
-    received_there: int = 0
-    beats_unanswered: int = 0
-
-
 class Node:
     """One generation of one agent. `is_alive`: false once its process has ended."""
 
@@ -81,7 +70,7 @@ class Node:
         self.is_ready = False
         self._around = around
         self._settings = settings
-        self._talks: dict[str, Conversation] = {}
+        self._wires = Wires(generation, transmit=lambda peer, frame: around.transmit(self, peer, frame=frame))
         self._missing = set(seat.watches)
         self._beats = 0
         self.member = Member(
@@ -94,8 +83,7 @@ class Node:
 
     def begin(self, known: dict[str, int], absent: Sequence[str]) -> None:
         """Start giving signs of life; `known`: the neighbours' generations, `absent`: those without a process."""
-        for peer in self.member.seat.watches:
-            self._talks[peer] = Conversation(known[peer], Session())
+        self._wires.open(known)
         for peer in absent:
             self.bury(peer, known[peer])
         self._beat()
@@ -118,59 +106,28 @@ class Node:
         self._do(lambda: self.member.on_cut(peer, self._around.local_s(self)))
 
     def on_frame(self, peer: str, frame: SimFrame) -> None:
-        talk = self._talk(peer, frame.generation)
-        if talk is None:
+        """A frame has come from a neighbour's process."""
+        if not self._wires.is_from_the_latest(peer, frame.generation):
             return
-        self._do(lambda: self.member.on_sign(peer, frame.generation, self._around.local_s(self)))
+        for action in self.member.on_sign(peer, frame.generation, self._around.local_s(self)):
+            self._perform(action)
         self._missing.discard(peer)
-        if frame.to_generation == self.generation:
-            if isinstance(frame, BatchFrame):
-                self._on_batch(peer, talk, frame)
-            else:
-                self._on_received(peer, talk, frame.received)
-        self._look_around()
-
-    def _talk(self, peer: str, generation: int) -> Conversation | None:
-        """Return the conversation with a neighbour's process; a later one begins anew, an earlier one is not heard."""
-        talk = self._talks.get(peer)
-        if talk is None or generation < talk.generation:
-            return None
-        if generation > talk.generation:
-            talk = self._talks[peer] = Conversation(generation, Session())
-        return talk
-
-    def _on_batch(self, peer: str, talk: Conversation, frame: BatchFrame) -> None:
-        try:
-            messages = talk.session.on_batch(Batch(frame.seq, frame.ack, frame.messages))
-        except LinkGap:
-            return  # something before it was lost; it will be sent again
-        for message in messages:
-            self._do(lambda message=message: self.member.on_message(peer, message))  # type: ignore[misc]
-
-    def _on_received(self, peer: str, talk: Conversation, received: int) -> None:
-        """Send again what a neighbour still lacks after some beats."""
-        talk.session.on_ack(received)
-        talk.beats_unanswered = (
-            0 if talk.session.is_flushed or received > talk.received_there else (talk.beats_unanswered + 1)
-        )
-        talk.received_there = received
-        if talk.beats_unanswered >= RESEND_BEATS:
-            talk.beats_unanswered = 0
-            talk.session.resume(received)
-            self._flush(peer, talk)
+        for message in self._wires.receive(peer, frame):
+            self._do(partial(self.member.on_message, peer, message))
+        if not self.is_ready:
+            self._look_around()
 
     # ---- what it does by itself
 
     def _beat(self) -> None:
-        for peer in self.member.seat.watches:
-            talk = self._talks[peer]
-            self._around.transmit(self, peer, BeatFrame(self.generation, talk.generation, talk.session.received))
+        self._wires.beat()
         if self.is_ready:
-            self._do(lambda: self.member.check(self._around.local_s(self)))
+            for action in self.member.check(self._around.local_s(self)):
+                self._perform(action)
         self._beats += 1
         if self._beats % PROGRESS_BEATS == 0:
             self._around.account(self, PROGRESS)
-        self._around.later(self, self._settings.heartbeat_s, self._beat)
+        self._around.later(self, self._settings.heartbeat_s, event=self._beat)
 
     def _look_around(self) -> None:
         """Be ready once everybody has been heard of who is there."""
@@ -193,22 +150,8 @@ class Node:
     def _perform(self, action: Action) -> None:
         match action:
             case Send(to=to, message=message):
-                self._post(to, message)
+                self._wires.post(to, message, is_silent=self.member.detector.is_dead(to))
             case SetTimer(round=number, after_s=after_s, office=office):
-                self._around.later(self, after_s, lambda: self._do(lambda: self.member.on_timer(number, office)))
+                self._around.later(self, after_s, event=lambda: self._do(lambda: self.member.on_timer(number, office)))
             case Report() | Took() | Noticed():
                 self._around.account(self, action)
-
-    def _post(self, to: str, message: Message) -> None:
-        talk = self._talks[to]
-        talk.session.post(message)
-        if self.member.detector.state(to) is not PeerState.DEAD:
-            self._flush(to, talk)
-
-    def _flush(self, peer: str, talk: Conversation) -> None:
-        while (frame := talk.session.take()) is not None:
-            if isinstance(frame, Ack):
-                continue  # beats carry acknowledgements
-            self._around.transmit(
-                self, peer, BatchFrame(self.generation, talk.generation, frame.seq, frame.ack, frame.messages)
-            )

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from orchestrator.simulation.engine import Engine
+from orchestrator.simulation.engine import STEP_S, Engine
 from orchestrator.simulation.faults import FaultPlan
 from orchestrator.simulation.node import Node
 from orchestrator.simulation.processes import CONTROL_WAY_S, Processes
@@ -41,12 +41,12 @@ class Orders:
         self.outages = 0
 
     def later(self, after_s: float, event: Callable[[], None]) -> None:
-        self._engine.at(self._engine.now_s + after_s, "", event)
+        self._engine.at(self._engine.now_s + after_s, event)
 
     def kill(self, agent: str) -> None:
         self._processes.end(agent, is_seen=True)
 
-    def start(self, agent: str, generation: int, on_listening: Callable[[bool], None]) -> None:
+    def start(self, agent: str, generation: int, *, on_listening: Callable[[bool], None]) -> None:
         if self.outages:
             self.later(CREATE_ANSWER_S, lambda: on_listening(False))
             return
@@ -64,13 +64,13 @@ class Orders:
             self._processes.nodes[seat.agent] = node
             node.begin(known, absent)
 
-        self._engine.at(self._next_due_s(seat.agent), seat.agent, begin)
+        self._engine.at(self._next_due_s(seat.agent), begin, who=seat.agent)
 
     def play(self, agent: str, tick: Tick) -> None:
         self._tell(agent, lambda node: node.on_tick(tick))
 
-    def bury(self, other: str, agent: str, generation: int) -> None:
-        self._tell(other, lambda node: node.bury(agent, generation))
+    def bury(self, agent: str, generation: int, *, to: str) -> None:
+        self._tell(to, lambda node: node.bury(agent, generation))
 
     def _tell(self, agent: str, order: Callable[[Node], None]) -> None:
         """Send an order to the process that fills the place when it arrives, of the generation it is meant for."""
@@ -79,11 +79,11 @@ class Orders:
         def arrive() -> None:
             node = self._processes.nodes.get(agent)
             if node is not None and node.generation == generation:
-                self._processes.at(node, self._engine.now_s, lambda: order(node))
+                self._processes.at(node, self._engine.now_s, event=lambda: order(node))
 
-        self._engine.at(self._next_due_s(agent), agent, arrive)
+        self._engine.at(self._next_due_s(agent), arrive, who=agent)
 
     def _next_due_s(self, agent: str) -> float:
-        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._due_s.get(agent, 0.0) + 1e-5)
+        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._due_s.get(agent, 0.0) + STEP_S)
         self._due_s[agent] = due_s
         return due_s

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from orchestrator.simulation.engine import Engine
+from orchestrator.simulation.engine import STEP_S, Engine
 from orchestrator.simulation.invariants import Checker
 from orchestrator.simulation.network import BatchFrame, SimFrame, SimNetwork
 from orchestrator.simulation.node import Node
@@ -33,26 +33,26 @@ class Processes:
 
     # ---- what a process needs of its surroundings
 
-    def later(self, node: Node, after_s: float, event: Callable[[], None]) -> None:
-        self.at(node, self._engine.now_s + after_s / self._rates[node.name], event)
+    def later(self, node: Node, after_s: float, *, event: Callable[[], None]) -> None:
+        self.at(node, self._engine.now_s + after_s / self._rates[node.name], event=event)
 
     def local_s(self, node: Node) -> float:
         return self._engine.now_s * self._rates[node.name]
 
-    def transmit(self, node: Node, peer: str, frame: SimFrame) -> None:
+    def transmit(self, node: Node, peer: str, *, frame: SimFrame) -> None:
         if isinstance(frame, BatchFrame):
             self.messages += len(frame.messages)
             self._checker.on_send(node.name, peer)
-        self.network.send(node.name, peer, frame)
+        self.network.send(node.name, peer, frame=frame)
 
     def account(self, node: Node, action: Account) -> None:
-        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._said_s.get(node.name, 0.0) + 1e-6)
+        due_s = max(self._engine.now_s + CONTROL_WAY_S, self._said_s.get(node.name, 0.0) + STEP_S)
         self._said_s[node.name] = due_s
-        self._engine.at(due_s, "", lambda: self.hear(node.name, node.generation, action))
+        self._engine.at(due_s, lambda: self.hear(node.name, node.generation, action))
 
     # ---- what happens to processes
 
-    def at(self, node: Node, due_s: float, event: Callable[[], None]) -> None:
+    def at(self, node: Node, due_s: float, *, event: Callable[[], None]) -> None:
         """Have an event happen at a process, if it lives then; at one that hangs, when it goes on."""
 
         def happen() -> None:
@@ -62,11 +62,12 @@ class Processes:
             elif node.is_alive:
                 event()
 
-        self._engine.at(due_s, node.name, happen)
+        self._engine.at(due_s, happen, who=node.name)
 
-    def deliver(self, sender: str, receiver: str, frame: SimFrame) -> None:
+    def deliver(self, link: tuple[str, str], frame: SimFrame) -> None:
         """Hand a frame to whatever process the receiver has now."""
-        self._trace.note_frame(self._engine.now_s, self._links.setdefault((sender, receiver), len(self._links)))
+        sender, receiver = link
+        self._trace.note_frame(self._engine.now_s, self._links.setdefault(link, len(self._links)))
         node = self.nodes.get(receiver)
         if node is None or not node.is_alive:
             return
@@ -88,8 +89,8 @@ class Processes:
             for peer in node.member.seat.watches:
                 other = self.nodes.get(peer)
                 if other is not None and other.is_alive:
-                    self.at(other, due_s, lambda other=other: other.on_cut(agent))  # type: ignore[misc]
-            self._engine.at(due_s, "", lambda: self.hear(agent, node.generation, "the connection closed"))
+                    self.at(other, due_s, event=lambda other=other: other.on_cut(agent))  # type: ignore[misc]
+            self._engine.at(due_s, lambda: self.hear(agent, node.generation, "the connection closed"))
         return True
 
     def hang(self, agent: str) -> bool:

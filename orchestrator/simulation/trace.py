@@ -33,7 +33,9 @@ class Trace:
         self.counts: Counter[str] = Counter()
         self.frames = 0
 
-    def note(self, at_s: float, what: str, subject: str, other: str = "") -> None:
+    def note(self, at_s: float, what: str, *between: str) -> None:
+        """Take note of an event between one or two of the agents and things there are."""
+        subject, other = (*between, "", "")[:2]
         self.counts[what] += 1
         self._digest.update(self._packed)
         self._packed.clear()

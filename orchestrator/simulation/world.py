@@ -8,7 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from orchestrator.simulation.control import Control, Pace
+from orchestrator.simulation.control import Control, Watching
 from orchestrator.simulation.engine import Engine
 from orchestrator.simulation.faults import Fault, FaultKind, FaultPlan, draw_faults, swarm_of
 from orchestrator.simulation.invariants import Checker, Invariant, Violated, Violation
@@ -16,6 +16,7 @@ from orchestrator.simulation.network import SimNetwork
 from orchestrator.simulation.node import SimDesk
 from orchestrator.simulation.orders import Orders
 from orchestrator.simulation.processes import Processes
+from orchestrator.simulation.rounds import Pace
 from orchestrator.simulation.trace import Trace
 from topologies.detector import DetectorSettings, PeerState
 from topologies.kinds import TopologyKind
@@ -84,7 +85,7 @@ class World:
         self.topology = lay_out_case(case)
         rng = random.Random(f"{case.seed}/{case.topology}/{case.agents}/world")
         plan = swarm_of(case.plan, rng)
-        self.faults, self._calm_s = _faults_of(case, plan, self.topology, rng)
+        self.faults, self._calm_s = _faults_of(msgspec.structs.replace(case, plan=plan), self.topology, rng=rng)
         drift = plan.clock_drift
         rates = {agent: 1.0 + rng.uniform(-drift, drift) for agent in self.topology.agents}
         settings = DetectorSettings.paced(HEARTBEAT_S)
@@ -97,13 +98,12 @@ class World:
             self.topology,
             self.orders,
             pace=Pace(tick_s=case.tick_s, round_s=ROUND_DEADLINE_S, agent_s=ROUND_DEADLINE_S / 2),
-            settings=settings,
-            checker=self.checker,
-            trace=self.trace,
-            now_s=lambda: engine.now_s,
+            watching=Watching(settings=settings, checker=self.checker, trace=self.trace, now_s=lambda: engine.now_s),
         )
         self.orders.generations, self.orders.absent = self.control.generations, self.control.absent
-        self.processes.hear = self.control.hear
+        self.processes.hear = lambda agent, generation, account: self.control.hear(
+            agent, account, generation=generation
+        )
         self._fault_counts: Counter[str] = Counter()
 
     def run(self) -> Outcome:
@@ -115,7 +115,7 @@ class World:
             self._check_end()
         except Violated as error:
             violation = error.violation
-        ledger, network = self.control.ledger, self.network
+        ledger, network = self.control.rounds.ledger, self.network
         reordered = self.trace.counts["reordered"]
         faults = {**self._fault_counts, "drop": network.dropped, "duplicate": network.duplicated, "reorder": reordered}
         return Outcome(
@@ -139,8 +139,8 @@ class World:
         for agent in self.topology.agents:
             self.orders.admit(self.topology.seats[agent], 1, rounds_over=0)
         for fault in self.faults:
-            self.engine.at(fault.at_s, "", partial(self._inject, fault))
-        self.engine.at(self._calm_s, "", self._calm_down)
+            self.engine.at(fault.at_s, partial(self._inject, fault))
+        self.engine.at(self._calm_s, self._calm_down)
         self.orders.later(HEARTBEAT_S, self._watch_silence)
 
     def _watch_silence(self) -> None:
@@ -173,32 +173,34 @@ class World:
 
     def _calm_down(self) -> None:
         self.network.plan = FaultPlan(delay_s=self.network.plan.delay_s)
-        self.trace.note(self.engine.now_s, "calm", "")
+        self.trace.note(self.engine.now_s, "calm")
 
     def _check_end(self) -> None:
         """Check what must hold long after the last fault, and what must add up."""
         checker, network = self.checker, self.network
-        since_s = self._calm_s + REPAIR_BOUND_HEARTBEATS * HEARTBEAT_S
-        stuck = [str(number) for at_s, number in self.control.failed_rounds if at_s > since_s]
-        checker.require(not stuck, Invariant.PROGRESS, f"rounds failed without a fault: {', '.join(stuck[:5])}")
-        played = self.control.ledger.completed
-        checker.require(played > 0, Invariant.PROGRESS, "no round was ever completed")
         gone = sorted(self.control.absent)
-        checker.require(not gone, Invariant.REPAIRED, f"without a process: {', '.join(gone)}")
+        checker.require(not gone, Invariant.REPAIRED, found=f"without a process: {', '.join(gone)}")
         for node in self.processes.nodes.values():
             detector = node.member.detector
             dead = [peer for peer in detector.peers if detector.state(peer) is PeerState.DEAD]
-            checker.require(not dead, Invariant.REPAIRED, f"{node.name} takes {', '.join(dead)} for dead")
+            checker.require(not dead, Invariant.REPAIRED, found=f"{node.name} takes {', '.join(dead)} for dead")
         duties = [(node.name, duty) for node in self.processes.nodes.values() for duty in node.member.duties()]
         checker.on_quiet(duties, duties_of(self.topology))
+        since_s = self._calm_s + REPAIR_BOUND_HEARTBEATS * HEARTBEAT_S
+        stuck = [str(number) for at_s, number in self.control.rounds.failed if at_s > since_s]
+        checker.require(not stuck, Invariant.PROGRESS, found=f"rounds failed without a fault: {', '.join(stuck[:5])}")
+        played = self.control.rounds.ledger.completed
+        checker.require(played > 0, Invariant.PROGRESS, found="no round was ever completed")
         adds_up = network.sent + network.duplicated == network.dropped + network.delivered + network.under_way
-        checker.require(adds_up, Invariant.CONSERVED, "frames sent are not frames dropped, delivered and under way")
+        checker.require(
+            adds_up, Invariant.CONSERVED, found="frames sent are not frames dropped, delivered and under way"
+        )
 
 
-def _faults_of(case: Case, plan: FaultPlan, topology: Topology, rng: random.Random) -> tuple[Sequence[Fault], float]:
+def _faults_of(case: Case, topology: Topology, *, rng: random.Random) -> tuple[Sequence[Fault], float]:
     """Return what goes wrong, and from when on nothing does: the end of a run shows whether all is well again."""
     calm_s = case.virtual_s - max(CALM_SHARE * case.virtual_s, 2 * REPAIR_BOUND_HEARTBEATS * HEARTBEAT_S)
-    drawn = draw_faults(plan, topology.agents, rng, until_s=max(0.0, calm_s - FIRST_FAULT_S))
+    drawn = draw_faults(case.plan, topology.agents, rng=rng, until_s=max(0.0, calm_s - FIRST_FAULT_S))
     moved = [msgspec.structs.replace(fault, at_s=fault.at_s + FIRST_FAULT_S) for fault in drawn]
     return (moved if case.faults is None else case.faults), calm_s
 

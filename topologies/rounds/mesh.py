@@ -25,6 +25,7 @@ class _State:
     votes: dict[str, Vote] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
+    keys: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)  # by symbol and slot, the tasks of the voice
 
 
 def slot_tasks(round: int, symbol: str, *, slot: int, strategies: tuple[str, ...]) -> tuple[Task, ...]:
@@ -42,6 +43,7 @@ class MeshRound:
         self._seat = seat
         self._desk = desk
         self._dead: set[str] = set()
+        self._held: dict[str, list[str]] = {}  # by symbol, who has its voices as things stand
         self._rounds: OrderedDict[int, _State] = OrderedDict()
 
     def on_start(self) -> list[Action]:
@@ -79,6 +81,7 @@ class MeshRound:
         return self._settle(state, state.tick, quorum=self._seat.quorum)
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
+        self._held.clear()
         if is_alive:
             self._dead.discard(peer)
         else:
@@ -110,6 +113,11 @@ class MeshRound:
 
     def _holders(self, symbol: str) -> list[str]:
         """Name who has each voice on a symbol: its owner, or in place of a dead one a spare, or another owner."""
+        if symbol not in self._held:
+            self._held[symbol] = self._find_holders(symbol)
+        return self._held[symbol]
+
+    def _find_holders(self, symbol: str) -> list[str]:
         slots = self._seat.slots[symbol]
         alive = [slot.owner for slot in slots if slot.owner not in self._dead]
         spares = [agent for agent in self._seat.spares[symbol] if agent not in self._dead]
@@ -174,10 +182,10 @@ class MeshRound:
 
     def _spoken(self, state: _State, round: int, symbol: str) -> list[int]:
         """List the slots of which all votes are there."""
-        return [
-            number
-            for number, slot in enumerate(self._seat.slots[symbol])
-            if all(
-                task.key in state.votes for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies)
-            )
-        ]
+        if symbol not in state.keys:
+            state.keys[symbol] = [
+                tuple(task.key for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies))
+                for number, slot in enumerate(self._seat.slots[symbol])
+            ]
+        votes = state.votes.keys()
+        return [number for number, keys in enumerate(state.keys[symbol]) if votes >= set(keys)]
