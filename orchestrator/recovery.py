@@ -131,6 +131,7 @@ class Recovery:
             self.assignments.offices.appoint(agent)
             await self.crew.assign([agent], rounds_over=rounds_over, deadline_s=ADMISSION_DEADLINE_S)
             self.verdicts.arrived(agent, generation, self.now_s())
-            await self.crew.welcome(agent)
-            await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)
+            with self.verdicts.joining(agent):
+                await self.crew.welcome(agent)
+                await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)
         return True
