@@ -124,6 +124,7 @@ class Summary(msgspec.Struct, frozen=True):
     data: str
     strategies: tuple[StrategySummary, ...]
     decisions_hash: str
+    targets_hash: str
     journal_hash: str
 
 
@@ -166,6 +167,7 @@ def summarise(coordinator: SwarmCoordinator) -> Summary:
         data=plan.tape.describe(),
         strategies=tuple(StrategySummary(one.reference.name, one.reference.sha256) for one in plan.strategies),
         decisions_hash=ledger.decisions_hash,
+        targets_hash=ledger.targets_hash,
         journal_hash=coordinator.journal.hash,
     )
 

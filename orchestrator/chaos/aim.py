@@ -66,7 +66,7 @@ def aim(chaos: Chaos, topology: Topology, *, rounds: int, seed: int, lasts_s: fl
     rng = random.Random(f"{seed}/chaos")
     blows = [_aim_one(fault, topology, rounds=rounds, rng=rng) for fault in chaos.faults]
     if chaos.chance is not None:
-        drawn = draw_faults(chaos.chance, topology.agents, rng, until_s=lasts_s)
+        drawn = draw_faults(chaos.chance, topology.agents, rng=rng, until_s=lasts_s)
         return (*blows, *(_from_chance(fault) for fault in drawn))
     return tuple(blows)
 
