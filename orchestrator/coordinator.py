@@ -16,6 +16,7 @@ from orchestrator.chaos.injection import Injection
 from orchestrator.crew import Crew, SwarmFailed
 from orchestrator.floor import Floor
 from orchestrator.journal import Journal
+from orchestrator.lines import Lines
 from orchestrator.modes import Environment
 from orchestrator.office_book import OfficeBook
 from orchestrator.plan import Plan
@@ -105,11 +106,11 @@ class SwarmCoordinator:
             await tasks.start(self.manager.keep_leased)
             self.journal.record("swarm.launched", self.swarm, agents=len(self.plan.topology.agents))
             sandboxes = await self._launch()
-            crew = Crew(self._assignments, tasks=tasks, on_account=self._on_account, on_lost=self._on_lost)
+            lines = Lines(tasks, on_account=self._on_account, on_lost=self._on_lost)
             try:
-                await self._work(crew, sandboxes)
+                await self._work(Crew(self._assignments, lines), sandboxes)
             finally:
-                await crew.close()
+                await lines.close()
             tasks.cancel_scope.cancel()
 
     async def _work(self, crew: Crew, sandboxes: Mapping[str, Sandbox]) -> None:
@@ -130,7 +131,7 @@ class SwarmCoordinator:
         """Play all rounds, and fill the places of those who die."""
         verdicts = Verdicts({agent: self._watchers(agent) for agent in self.plan.topology.agents})
         for agent, sandbox in crew.sandboxes.items():
-            verdicts.arrived(agent, sandbox.generation, self.environment.now_s())
+            verdicts.arrived(agent, sandbox.generation, now_s=self.environment.now_s())
         self.recovery = Recovery(
             crew=crew,
             assignments=self._assignments,

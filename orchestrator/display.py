@@ -83,11 +83,11 @@ def summary_lines(summary: Summary) -> list[str]:
 def _failover_lines(summary: Summary) -> list[str]:
     """Tell what was done to the swarm on purpose, who died, and how soon that was mended."""
     lines: list[str] = []
-    failed = [fault for fault in summary.faults if fault.failed]
-    if summary.faults or summary.faults_missed:
-        done = len(summary.faults) - len(failed)
+    failed = [fault for fault in summary.chaos.injected if fault.failed]
+    if summary.chaos.injected or summary.chaos.missed:
+        done = len(summary.chaos.injected) - len(failed)
         lines.append(
-            f"  faults      {done} on purpose, {len(failed)} failed, {len(summary.faults_missed)} came too late"
+            f"  faults      {done} on purpose, {len(failed)} failed, {len(summary.chaos.missed)} came too late"
         )
     lines += [f"              {fault.fault} failed: {fault.failed}" for fault in failed[:FAILOVERS_SHOWN_MAX]]
     if summary.failovers:

@@ -33,7 +33,7 @@ class OfficeBook:
         for post in seat.posts if isinstance(seat, DelegationSeat) else ():
             token = self.tokens.get(post.office.name, post.office.token)
             if holder_of(post.office, token) == agent:
-                self.tokens[post.office.name] = next_token(post.office, agent, token)
+                self.tokens[post.office.name] = next_token(post.office, agent, after=token)
 
     def seat(self, agent: str) -> Seat:
         """Return an agent's seat, with the offices in it as they stand now."""

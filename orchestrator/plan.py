@@ -3,6 +3,7 @@
 A plan is made from a spec without starting anything, so that every fault of the request is found first.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -50,5 +51,5 @@ def make_plan(spec: SwarmSpec) -> Plan:
     )
     rounds = len(tape.ticks)
     longest_s = rounds * (spec.pace + spec.round_deadline)
-    blows = aim(chaos, topology, rounds=rounds, seed=spec.seed, lasts_s=longest_s)
+    blows = aim(chaos, topology, rounds=rounds, lasts_s=longest_s, rng=random.Random(f"{spec.seed}/chaos"))
     return Plan(spec=spec, topology=topology, tape=tape, strategies=strategies, chaos=chaos, blows=blows)

@@ -80,7 +80,9 @@ class Recovery:
 
     def notice(self, account: PeerNoticed) -> None:
         """Weigh what an agent believes of a neighbour."""
-        evidence = self.verdicts.noticed(account.agent, account.peer, account.generation, state=account.state)
+        evidence = self.verdicts.noticed(
+            account.agent, account.peer, generation=account.generation, state=account.state
+        )
         if evidence:
             self.lose(account.peer, evidence)
 
@@ -130,7 +132,7 @@ class Recovery:
         async with self.floor.admission() as rounds_over:
             self.assignments.offices.appoint(agent)
             await self.crew.assign([agent], rounds_over=rounds_over, deadline_s=ADMISSION_DEADLINE_S)
-            self.verdicts.arrived(agent, generation, self.now_s())
+            self.verdicts.arrived(agent, generation, now_s=self.now_s())
             with self.verdicts.joining(agent):
                 await self.crew.welcome(agent)
                 await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)

@@ -32,7 +32,7 @@ class Verdicts:
         """Name the agents whose process is dead and not replaced yet."""
         return frozenset(self._lost)
 
-    def arrived(self, agent: str, generation: int, now_s: float) -> None:
+    def arrived(self, agent: str, generation: int, *, now_s: float) -> None:
         """A process of this generation fills the agent's place now."""
         self._generation[agent] = generation
         self._heard_s[agent] = now_s
@@ -56,7 +56,7 @@ class Verdicts:
         """Return when the coordinator heard of an agent last."""
         return self._heard_s[agent]
 
-    def noticed(self, watcher: str, peer: str, generation: int, *, state: PeerState) -> str:
+    def noticed(self, watcher: str, peer: str, *, generation: int, state: PeerState) -> str:
         """Weigh a watcher's belief; return the evidence when it proves a death, else an empty string."""
         if (generation and generation != self._generation.get(peer)) or peer in self._lost:
             return ""

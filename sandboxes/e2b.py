@@ -232,7 +232,7 @@ class _Command:
     async def watch(self) -> None:
         """Follow the command to its end, however it ends."""
         with self._scope:
-            try:
+            try:  # noqa: SIM105 - what is caught here is caught by name in the test of the architecture
                 await self._handle.wait()
             except Exception:  # noqa: BLE001, S110 - the SDK raises a bare Exception among others: it has ended
                 pass

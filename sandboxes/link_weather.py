@@ -1,6 +1,6 @@
 """What the way between two simulated agents does to what they send: lose it, delay it, or hold it back for a while.
 
-Links are streams, so a lost frame shows as a connection that breaks, and a way that is cut off as silence: what was sent
+Links are streams: a lost frame shows as a connection that breaks, and a way that is cut off as silence. What was sent
 arrives when the way is open again. The coordinator's connections are not affected.
 """
 

@@ -51,9 +51,13 @@ class MemoryPipe:
         *,
         weather: LinkWeather | None = None,
     ) -> "tuple[MemoryPipe, MemoryPipe]":
-        """Make both ends, given the processes at them."""
+        """Make both ends, given the processes at them.
+
+        Each draws its delays from a generator of its own: in which order pipes are closed that a cancelled process
+        leaves behind is chance (anyio keeps its tasks in a set), and must change no other pipe's delays.
+        """
         between_agents = weather if None not in owners else None
-        here, there = (cls(rng, owner, weather=between_agents) for owner in owners)
+        here, there = (cls(random.Random(rng.getrandbits(64)), owner, weather=between_agents) for owner in owners)
         here._peer, there._peer = there, here
         return here, there
 

@@ -28,7 +28,7 @@ START_S_MAX = 0.3
 
 @dataclass(slots=True)
 class _Running:
-    """A sandbox. `has_vanished`: whoever asks is told that it is gone, and nobody at its connections is told anything."""
+    """A sandbox. `has_vanished`: whoever asks is told that it is gone, and nobody at its connections is told."""
 
     swarm: str
     lease: anyio.CancelScope

@@ -19,7 +19,7 @@ POSITIONAL_PARAMETERS_MAX = 2
 FORBIDDEN_MODULE_NAMES = {"utils", "util", "common", "helpers", "misc", "constants", "core"}
 # Where a task is supervised: it logs, records the failure and goes on. Everything else names what it expects.
 BROAD_EXCEPT_ALLOWED = {
-    "sandboxes/e2b.py:_watch",  # the SDK ends a stream with a bare Exception among others
+    "sandboxes/e2b.py:watch",  # the SDK ends a stream with a bare Exception among others
     "workers/desk.py:_run",  # a user's strategy may raise anything; it costs one task
 }
 # Signatures that a class of the standard library dictates.

@@ -105,7 +105,7 @@ class Detector:
     def is_dead(self, peer: str) -> bool:
         return self.state(peer) is PeerState.DEAD
 
-    def heard(self, peer: str, generation: int, now_s: float) -> list[PeerChange]:
+    def heard(self, peer: str, generation: int, *, now_s: float) -> list[PeerChange]:
         """Take note of a sign of life. One from an earlier generation counts for nothing."""
         known = self._peers.get(peer)
         if known is None or generation < known.generation:

@@ -4,20 +4,21 @@ A task is asked of somebody else when who had it dies; votes are kept by task, s
 answers, and answers are remembered for a while, so that a round started again costs no second computation.
 """
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from topologies.branches import Branches
 from topologies.distribution import least_loaded, round_robin
 from topologies.messages import Result, Task, Tick, Vote, Work
 from topologies.offices import OfficeView
-from topologies.round import Action, Report, Send, SetTimer
+from topologies.round import Action, Desk, Report, Send, SetTimer
 from topologies.seats import Branch, Post
 from topologies.voting import decide
 
 OPEN_MAX = 64
 MEMORY_ROUNDS = 64
-CATCH_UP_TICKS = 16  # as far back as somebody can be helped who was led by nobody for a while
+LOG_ROUNDS = 64
 ROUND_ROBIN = "round_robin"
 LEAST_LOADED = "least_loaded"
 
@@ -35,6 +36,30 @@ class VoteMemory:
 
     def known(self, round: int) -> Mapping[str, Vote]:
         return self._rounds.get(round, {})
+
+    def answer(self, round: int, tasks: Sequence[Task], *, desk: Desk) -> tuple[Vote, ...]:
+        """Return a vote for each task; only what has not been answered yet is computed."""
+        known = self.known(round)
+        self.keep(round, desk.work([task for task in tasks if task.key not in known]))
+        known = self.known(round)
+        return tuple(known[task.key] for task in tasks)
+
+
+class WorkLog:
+    """What a holder has under way, as its deputy follows it: one Work for each round that is not over."""
+
+    def __init__(self) -> None:
+        self._works: dict[int, Work] = {}
+
+    def follow(self, work: Work) -> None:
+        self._works[work.tick.round] = work
+        over = max(work.finished, work.tick.round - LOG_ROUNDS)
+        self._works = {number: kept for number, kept in self._works.items() if number > over}
+
+    def take(self) -> list[Work]:
+        """Return what is under way, the earliest round first, and follow it no longer."""
+        works, self._works = self._works, {}
+        return [works[number] for number in sorted(works)]
 
 
 @dataclass(slots=True)
@@ -60,30 +85,19 @@ class _Open:
 class Leading:
     """The rounds led from one post."""
 
-    def __init__(
-        self, post: Post, me: str, *, view: OfficeView, distribution: str, is_dead: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, post: Post, view: OfficeView, *, distribution: str) -> None:
+        """Lead from `post` whenever its office is held here, as `view` has it."""
         self.post = post
         self.view = view
-        self._me = me
-        self._is_dead = is_dead
+        self.branches = Branches(post, view.me, is_dead=view.is_dead)
         self._distribution = distribution
         self._memory = VoteMemory()
         self._open: dict[int, _Open] = {}
-        self._acting = {
-            branch.agent: branch.agent if branch.office is None else branch.office.holder for branch in post.branches
-        }
-        self.finished = 0
-        self._ticks: deque[Tick] = deque(maxlen=CATCH_UP_TICKS)
-        self._told = dict.fromkeys(self._acting, 0)  # by branch, the last round that it was told of
-
-    @property
-    def rounds(self) -> tuple[int, ...]:
-        return tuple(self._open)
+        self._finished = 0  # all rounds up to this one are over
 
     def begin(self, tick: Tick, tasks: Sequence[Task], *, requester: str) -> list[Action]:
         """Start a round, or start it again; every branch alive is given the tick, and its share of the tasks."""
-        self.saw(tick)
+        self.branches.saw(tick)
         state = self._open.get(tick.round)
         if state is not None and tick.attempt <= state.tick.attempt and requester == state.requester:
             return []
@@ -100,14 +114,10 @@ class Leading:
         actions += self._hand_out(state, is_start=True)
         return actions + self._finish_if_complete(state)
 
-    def saw(self, tick: Tick) -> None:
-        """Keep a tick for those who may miss it."""
-        if not self._ticks or tick.round > self._ticks[-1].round:
-            self._ticks.append(tick)
-
-    def gather(self, sender: str, result: Result) -> list[Action]:
+    def gather(self, result: Result) -> list[Action]:
         """Take a branch's votes; the first on a task counts."""
-        self._memory.keep(result.round, (vote for vote in result.votes if vote.task not in self._known(result.round)))
+        known = self._memory.known(result.round)
+        self._memory.keep(result.round, [vote for vote in result.votes if vote.task not in known])
         state = self._open.get(result.round)
         if state is None:
             return []
@@ -121,12 +131,12 @@ class Leading:
         return self._finish_if_complete(state) or (self._hand_out(state, is_start=False) if result.unanswered else [])
 
     def expire(self, round: int) -> list[Action]:
-        """The deadline of a round: go on with what is there, if this holder still has its group behind it."""
+        """The deadline of a round: go on with what is there, if this agent still has the office and its group."""
         state = self._open.get(round)
         if state is None:
             return []
         state.is_overdue = True
-        return self._finish(state) if self.view.has_majority else []
+        return self._finish(state) if self._may_finish else []
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
         """Give a dead agent's open tasks to others; give a live one what nobody could take."""
@@ -134,37 +144,20 @@ class Leading:
         for number in sorted(self._open):
             state = self._open[number]
             if not is_alive:
-                for branch in self.post.branches:
-                    if self._acting[branch.agent] == peer:
-                        state.given.pop(branch.agent, None)
-            if state.is_overdue and self.view.has_majority:
+                for branch in self.branches.of(peer):
+                    state.given.pop(branch, None)
+            if state.is_overdue and self._may_finish:
                 actions += self._finish(state)
             else:
                 actions += self._hand_out(state, is_start=False)
         return actions
 
-    def follow(self, office: str, speaker: str) -> None:
-        """The branch that an office leads is spoken for by somebody else from now on."""
-        for branch in self.post.branches:
-            if branch.office is not None and branch.office.name == office:
-                self._acting[branch.agent] = speaker
-                self._told[branch.agent] = 0
-
     def abandon(self) -> None:
         """Somebody else holds the office."""
         self._open.clear()
 
-    @property
-    def subordinates(self) -> set[str]:
-        """All who are to know who holds this office: the branches, and who may come to speak for one."""
-        agents = {branch.agent for branch in self.post.branches}
-        return agents.union(*(branch.office.holders for branch in self.post.branches if branch.office is not None))
-
-    def _known(self, round: int) -> Mapping[str, Vote]:
-        return self._memory.known(round)
-
     def _hand_out(self, state: _Open, *, is_start: bool) -> list[Action]:
-        alive = [branch for branch in self.post.branches if self._is_reachable(branch)]
+        alive = self.branches.within_reach()
         tasks = state.missing
         shares = self._share(tasks, alive, turn=state.tick.round) if tasks else {}
         actions: list[Action] = []
@@ -172,27 +165,22 @@ class Leading:
             given = shares.get(branch.agent, ())
             if given:
                 state.given.setdefault(branch.agent, {}).update({task.key: task for task in given})
-            speaker = self._acting[branch.agent]
-            if given or (is_start and speaker != self._me):
+            speaker = self.branches.speaker(branch.agent)
+            if given or (is_start and speaker != self.view.me):
                 actions.append(Send(speaker, self._work(state, given, to=branch.agent)))
         return actions
 
     def _work(self, state: _Open, given: Sequence[Task], *, to: str) -> Work:
-        told, now = self._told[to], state.tick.round
-        self._told[to] = max(told, now)
+        is_standby = self.branches.speaker(to) in self.post.office.holders
         return Work(
             office=self.post.office.name,
             token=self.view.seen,
             tick=state.tick,
             tasks=tuple(given),
-            standby=tuple(state.wanted.values()) if self._acting[to] in self.post.office.holders else (),
-            finished=self.finished,
-            earlier=tuple(tick for tick in self._ticks if told < tick.round < now),
+            standby=tuple(state.wanted.values()) if is_standby else (),
+            finished=self._finished,
+            earlier=tuple(self.branches.tell(to, state.tick)),
         )
-
-    def _is_reachable(self, branch: Branch) -> bool:
-        speaker = self._acting[branch.agent]
-        return speaker == self._me or not self._is_dead(speaker)
 
     def _share(self, tasks: Sequence[Task], alive: Sequence[Branch], *, turn: int) -> dict[str, tuple[Task, ...]]:
         able = _widened([branch for branch in alive if branch.capacity], tasks)
@@ -206,13 +194,18 @@ class Leading:
         return least_loaded(tasks, able, outstanding=outstanding, turn=turn)
 
     def _finish_if_complete(self, state: _Open) -> list[Action]:
-        return self._finish(state) if state.is_complete and self.view.has_majority else []
+        return self._finish(state) if state.is_complete and self._may_finish else []
+
+    @property
+    def _may_finish(self) -> bool:
+        """Whether this agent may speak for the office: what it says goes out under the highest token it has seen."""
+        return self.view.is_held_here and self.view.has_majority
 
     def _finish(self, state: _Open) -> list[Action]:
         """Pass the votes up, or at the top decide; whoever has not answered is left out."""
         number = state.tick.round
         self._open.pop(number, None)
-        self.finished = min(self._open, default=number + 1) - 1
+        self._finished = min(self._open, default=number + 1) - 1
         votes = tuple(state.votes[key] for key in sorted(state.votes))
         if self.post.above is not None:
             unanswered = tuple(sorted(state.wanted.keys() - state.votes.keys()))

@@ -41,9 +41,9 @@ class Member:
         """React to a round's deadline."""
         return self._round.on_timer(round, office)
 
-    def on_sign(self, peer: str, generation: int, now_s: float) -> list[Action]:
+    def on_sign(self, peer: str, generation: int, *, now_s: float) -> list[Action]:
         """React to a sign of life: a heartbeat, or anything else that a neighbour's process sent."""
-        return self._believe(self.detector.heard(peer, generation, now_s))
+        return self._believe(self.detector.heard(peer, generation, now_s=now_s))
 
     def on_cut(self, peer: str, now_s: float) -> list[Action]:
         """React to a broken connection."""

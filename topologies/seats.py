@@ -29,7 +29,7 @@ def holder_of(office: Office, token: int) -> str:
     return office.holders[(token - 1) % len(office.holders)]
 
 
-def next_token(office: Office, agent: str, after: int) -> int:
+def next_token(office: Office, agent: str, *, after: int) -> int:
     """Return the first token above `after` that belongs to one of the holders."""
     token = after + 1
     while holder_of(office, token) != agent:

@@ -1,12 +1,11 @@
-"""A link in motion: a session driven over whatever pipe there is, dialled again when it breaks.
+"""A link in motion: a session driven over whatever pipe there is (`workers.dialling` sees to it that there is one).
 
 One task writes and one reads for each link; there is no task, lock or timer per message. What is posted between two
 turns of the writer goes out as one batch.
 """
 
-import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -26,23 +25,13 @@ from workers.codec import (
     decode_frame,
     encode,
 )
-from workers.network import Network, Pipe, PipeClosed, Refused, Unreachable
+from workers.network import Pipe, PipeClosed
 from workers.session import LinkGap, Session
 
 HELLO_DEADLINE_S = 10.0
-DIAL_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 0.5
-BACKOFF_S_MIN = 0.02
-BACKOFF_S_MAX = 1.0
 RTT_SAMPLES_MAX = 1024
 BEAT = Beat()
-# A worker says this as long as nobody has told it who it is, or that the caller is its neighbour; a gateway, while a
-# process is being replaced.
-PASSING_REFUSALS = (403, 404, 409)
-
-
-class LinkLost(ConnectionError):
-    """A neighbour refuses this agent for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +61,8 @@ class Link:
         self._session = Session()
         self._peer_generation = 0
         self._wake = anyio.Event()
-        self._moved = anyio.Event()
         self._pings: deque[Ping | Pong | Beat] = deque()
         self._pipe: Pipe | None = None
-        self._owes_ack_now = False
         self._said_goodbye = False
         self.is_up = False
         self.has_left = False
@@ -103,11 +90,6 @@ class Link:
             self._pings.append(BEAT)
             self._wake.set()
 
-    def move(self, neighbour: Neighbour) -> None:
-        """The neighbour has a new process, elsewhere: dial it there, and at once."""
-        self.neighbour = neighbour
-        self._moved.set()
-
     @property
     def is_quiet(self) -> bool:
         """Whether both sides know that all that was sent has arrived."""
@@ -119,31 +101,6 @@ class Link:
         heard_all = self.has_left or not self.neighbour.hears
         said_all = self._said_goodbye or not self.neighbour.sends
         return heard_all and said_all and self.is_quiet
-
-    async def keep(self, network: Network, *, headers: Mapping[str, str], rng: random.Random) -> None:
-        """Dial the neighbour and dial again after a cut, until it has left. Raises LinkLost."""
-        wait_s = BACKOFF_S_MIN
-        while not self.is_finished:
-            if await self._dial_once(network, headers=headers):
-                wait_s = BACKOFF_S_MIN
-            else:
-                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
-            self._moved = anyio.Event()
-            with anyio.move_on_after(wait_s):
-                await self._moved.wait()
-
-    async def _dial_once(self, network: Network, *, headers: Mapping[str, str]) -> bool:
-        """Dial, use the pipe until it breaks, and say whether there was one. Raises LinkLost."""
-        try:
-            with anyio.fail_after(DIAL_DEADLINE_S):
-                pipe = await network.dial(self.neighbour.endpoint, "/link", headers=headers)
-        except (Unreachable, TimeoutError):
-            return False
-        except Refused as error:
-            if error.status in PASSING_REFUSALS:
-                return False
-            raise LinkLost(f"{self.neighbour.agent} {error}") from error
-        return await self.attach(pipe)
 
     async def attach(self, pipe: Pipe) -> bool:
         """Use a pipe until it breaks, and say whether the other end greeted; a pipe from before is given up."""
@@ -191,7 +148,7 @@ class Link:
     async def _write(self, pipe: Pipe) -> None:
         try:
             while True:
-                while (frame := self._next_frame()) is not None:
+                while (frame := self._pings.popleft() if self._pings else self._session.take()) is not None:
                     data = encode(frame)
                     if isinstance(frame, Batch):
                         self.bytes_out += len(data)
@@ -201,16 +158,6 @@ class Link:
                 await self._wake.wait()
         except PipeClosed:
             await pipe.close()  # so that the reader, who holds this task, sees the end as well
-
-    def _next_frame(self) -> Frame | None:
-        if self._pings:
-            return self._pings.popleft()
-        if (frame := self._session.take()) is not None:
-            return frame
-        if self._owes_ack_now and self._session.owes_ack:
-            self._owes_ack_now = False
-            return self._session.acknowledge()
-        return None
 
     async def _read(self, pipe: Pipe) -> None:
         while True:
@@ -226,14 +173,15 @@ class Link:
                 for message in self._session.on_batch(frame):
                     self.messages_in += 1
                     if isinstance(message, Leave):
-                        self.has_left = self._owes_ack_now = True
+                        self.has_left = True
+                        self._session.acknowledge_soon()
                     self._me.on_message(self.neighbour.agent, message)
                 self._wake.set()
             case Ack(ack=ack):
                 self._session.on_ack(ack)
             case Ping(sent_s=sent_s):
                 self._pings.append(Pong(sent_s))
-                self._owes_ack_now = True
+                self._session.acknowledge_soon()
                 self._wake.set()
             case Pong(sent_s=sent_s):
                 self.rtt_ms.append((self._me.now_s() - sent_s) * 1000.0)

@@ -8,8 +8,9 @@ from anyio.abc import TaskGroup
 
 from topologies.messages import Message
 from workers.codec import EdgeCount, Neighbour
+from workers.dialling import Dialler, LinkLost
 from workers.impairment import Impairments
-from workers.link import Link, LinkLost
+from workers.link import Link
 from workers.network import Network, Pipe
 
 
@@ -22,13 +23,12 @@ class Links:
 
     def __init__(self, links: Mapping[str, Link]) -> None:
         self._links = dict(sorted(links.items()))
+        self._diallers = {name: Dialler(link) for name, link in self._links.items() if link.neighbour.dials}
         self._scopes: set[anyio.CancelScope] = set()
         self.impairments = Impairments()
+        self.neighbours = frozenset(links)
         # All from whom an edge leads here.
         self.senders = frozenset(name for name, link in links.items() if link.neighbour.hears)
-
-    def __contains__(self, neighbour: str) -> bool:
-        return neighbour in self._links
 
     def keep(
         self,
@@ -36,22 +36,21 @@ class Links:
         network: Network,
         *,
         headers: Mapping[str, str],
-        rng: random.Random,
+        seed: str,
         on_lost: Callable[[str], None],
     ) -> None:
         """Dial those neighbours that this end dials, in `tasks`, and again after a cut."""
-        self.impairments.start(tasks, rng)
+        self.impairments.start(tasks, random.Random(f"{seed}/impairments"))
 
-        async def keep_one(link: Link) -> None:
+        async def keep_one(neighbour: str, dialler: Dialler) -> None:
             try:
-                way = self.impairments.dialling(link.neighbour.agent, network)
-                await link.keep(way, headers=headers, rng=rng)
+                way = self.impairments.dialling(neighbour, network)
+                await dialler.keep(way, headers=headers, rng=random.Random(f"{seed}/{neighbour}"))
             except LinkLost as error:
                 on_lost(str(error))
 
-        for link in self._links.values():
-            if link.neighbour.dials:
-                tasks.start_soon(keep_one, link)
+        for neighbour, dialler in self._diallers.items():
+            tasks.start_soon(keep_one, neighbour, dialler)
 
     async def accept(self, neighbour: str, pipe: Pipe) -> None:
         """Use a pipe that a neighbour has dialled."""
@@ -87,7 +86,9 @@ class Links:
 
     def move(self, neighbour: Neighbour) -> None:
         """A neighbour has a new process, elsewhere."""
-        self._links[neighbour.agent].move(neighbour)
+        self._links[neighbour.agent].neighbour = neighbour
+        if neighbour.agent in self._diallers:
+            self._diallers[neighbour.agent].hurry()
 
     def ping(self) -> None:
         for link in self._links.values():

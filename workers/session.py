@@ -31,6 +31,7 @@ class Session:
         self._handed_out = 0  # the last number handed to any pipe
         self.received = 0
         self._acked_to_peer = 0
+        self._is_ack_wanted = False
 
     def post(self, message: Message) -> None:
         """Take a message to be sent. Raises LinkFull when the other side has acknowledged nothing for too long."""
@@ -49,9 +50,14 @@ class Session:
             self._handed_out = max(self._handed_out, self._sent)
             self._acked_to_peer = self.received
             return batch
-        if self.received - self._acked_to_peer >= ACK_EVERY:
+        if self.received - self._acked_to_peer >= (1 if self._is_ack_wanted else ACK_EVERY):
+            self._is_ack_wanted = False
             return self.acknowledge()
         return None
+
+    def acknowledge_soon(self) -> None:
+        """Let the next acknowledgement that is owed be due at once."""
+        self._is_ack_wanted = True
 
     def acknowledge(self) -> Ack:
         """Make an acknowledgement of all received so far."""

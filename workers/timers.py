@@ -14,7 +14,7 @@ class Timers:
         self._heap: list[tuple[float, int, str]] = []
         self._wake = anyio.Event()
 
-    def set(self, round: int, after_s: float, office: str = "") -> None:
+    def set(self, round: int, after_s: float, *, office: str = "") -> None:
         deadline = anyio.current_time() + after_s
         if not self._heap or deadline < self._heap[0][0]:
             self._wake.set()

@@ -66,7 +66,7 @@ class Worker:
     def health(self) -> Mapping[str, str]:
         if self._agent is None:
             return {"state": "anonymous", "protocol": str(PROTOCOL_VERSION)}
-        return {"state": self._agent.state, "agent": self._agent.name, "protocol": str(PROTOCOL_VERSION)}
+        return {"state": self._agent.player.state, "agent": self._agent.name, "protocol": str(PROTOCOL_VERSION)}
 
     async def serve(self, path: str, headers: Mapping[str, str], *, pipe: Pipe) -> None:
         if path == "/control":
@@ -114,7 +114,7 @@ class Worker:
             case Connect():
                 self._jobs().start_soon(self._assigned().run, self._network)
             case Start(tick=tick):
-                self._assigned().on_tick(tick)
+                self._assigned().player.on_tick(tick)
             case Bury(agent=agent, generation=generation):
                 self._assigned().bury(agent, generation)
             case Rewire(neighbour=neighbour):
@@ -168,7 +168,7 @@ def _refuse_link(headers: Mapping[str, str], agent: Agent | None) -> Refusal | N
     if not _shows_token(headers, agent.assign.token):
         return Refusal(401, "the token of the swarm is missing or wrong")
     caller = headers.get("x-swarm-agent", "")
-    if caller not in agent.links:
+    if caller not in agent.links.neighbours:
         return Refusal(403, f"{caller or 'an unnamed agent'} is no neighbour of {agent.name}")
     return None
 

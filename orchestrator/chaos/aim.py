@@ -61,9 +61,8 @@ class ApiBlow(Blow):
 AnyBlow = AgentBlow | LinkBlow | CutOffBlow | ApiBlow
 
 
-def aim(chaos: Chaos, topology: Topology, *, rounds: int, seed: int, lasts_s: float) -> tuple[AnyBlow, ...]:
+def aim(chaos: Chaos, topology: Topology, *, rounds: int, lasts_s: float, rng: random.Random) -> tuple[AnyBlow, ...]:
     """Work out what will be done in a swarm; `lasts_s`: how long trading lasts at most. Raises ChaosError."""
-    rng = random.Random(f"{seed}/chaos")
     blows = [_aim_one(fault, topology, rounds=rounds, rng=rng) for fault in chaos.faults]
     if chaos.chance is not None:
         drawn = draw_faults(chaos.chance, topology.agents, rng=rng, until_s=lasts_s)
@@ -84,7 +83,7 @@ def _aim_one(wanted: WantedFault, topology: Topology, *, rounds: int, rng: rando
         )
     orders = tuple(
         (sender, Impair(receiver, ImpairmentKind(wanted.kind), lasts_s or 0.0, _severity(wanted)))
-        for sender, receiver in _ways(wanted, topology, rng)
+        for sender, receiver in _ways(wanted, topology, rng=rng)
     )
     return LinkBlow(text=str(wanted), round=wanted.round, after_s=after_s, lasts_s=lasts_s, orders=orders)
 
@@ -109,7 +108,7 @@ def _candidates(wanted: WantedFault, target: str, *, topology: Topology) -> Sequ
     return found
 
 
-def _ways(wanted: WantedFault, topology: Topology, rng: random.Random) -> list[tuple[str, str]]:
+def _ways(wanted: WantedFault, topology: Topology, *, rng: random.Random) -> list[tuple[str, str]]:
     """Name who sends to whom over what is to suffer: one link, or all links of one agent."""
     first = _candidates(wanted, wanted.targets[0], topology=topology)
     if len(wanted.targets) == 1:

@@ -126,7 +126,7 @@ class Injection:
         await recovery.changes.wait_until(lambda: not recovery.lost & set(involved))
         self._note(self._begin(blow, involved))
         for sender, order in blow.orders:
-            await recovery.crew.send(sender, order)
+            await recovery.crew.impair(sender, order)
         await self._forget(blow, involved)
 
     async def _wait_due(self, blow: AnyBlow, *, ahead_s: float = 0.0) -> None:

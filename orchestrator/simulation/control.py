@@ -98,7 +98,7 @@ class Control:
             self._not_ready -= {agent} if account == READY else set()
             if not self._not_ready:
                 for each in self.topology.agents:
-                    self.verdicts.arrived(each, 1, self._now_s())
+                    self.verdicts.arrived(each, 1, now_s=self._now_s())
                 self.rounds.play_next()
             return
         self.verdicts.heard(agent, self._now_s())
@@ -110,7 +110,7 @@ class Control:
                     self._watching.checker.on_holder(office, token, holder=(agent, generation))
                     self.rounds.play_again(self.rounds.tick)
             case Noticed(peer=peer, generation=seen, state=state):
-                evidence = self.verdicts.noticed(agent, peer, seen, state=state)
+                evidence = self.verdicts.noticed(agent, peer, generation=seen, state=state)
                 if evidence:
                     self.lose(peer, evidence)
             case str() if account == READY:
@@ -184,7 +184,7 @@ class Control:
         in_play = self.rounds.tick
         self.offices.appoint(agent)
         rounds_over = self.rounds.number - (in_play is not None)
-        self.verdicts.arrived(agent, generation, self._now_s())
+        self.verdicts.arrived(agent, generation, now_s=self._now_s())
         self.absent.discard(agent)
         self._hands.admit(self.offices.seat(agent), generation, rounds_over=rounds_over)
         self._admissions[agent] = in_play

@@ -12,8 +12,8 @@ from topologies.distribution import UnmatchedCapability
 from topologies.member import Member
 from topologies.messages import Task, Tick, Vote
 from topologies.round import Action, MissedTicks, Noticed, Report, Send, SetTimer, Took
-from topologies.rounds.ring import RingOverflow
 from topologies.seats import Seat
+from topologies.stages import RingOverflow
 from workers.session import LinkFull
 
 FAILURES = (MissedTicks, LinkFull, RingOverflow, UnmatchedCapability)
@@ -109,7 +109,7 @@ class Node:
         """A frame has come from a neighbour's process."""
         if not self._wires.is_from_the_latest(peer, frame.generation):
             return
-        for action in self.member.on_sign(peer, frame.generation, self._around.local_s(self)):
+        for action in self.member.on_sign(peer, frame.generation, now_s=self._around.local_s(self)):
             self._perform(action)
         self._missing.discard(peer)
         for message in self._wires.receive(peer, frame):

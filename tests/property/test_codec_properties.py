@@ -8,13 +8,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from strategies import Bar
+from topologies.detector import PeerState
 from topologies.messages import (
     Ballot,
+    Canvass,
+    Claim,
     Decision,
+    Grant,
     Item,
     Join,
     LaneDone,
     Leave,
+    Refusal,
     Result,
     Task,
     Tick,
@@ -25,6 +30,8 @@ from workers.codec import (
     Ack,
     Assigned,
     Batch,
+    Beat,
+    Bury,
     Connect,
     Connected,
     Decided,
@@ -32,11 +39,15 @@ from workers.codec import (
     Failed,
     FinalAccount,
     Hello,
+    Neighbour,
+    PeerNoticed,
     Ping,
     Pong,
     Progress,
+    Rewire,
     Start,
     Stop,
+    TookOffice,
     WireError,
     decode_account,
     decode_bar,
@@ -45,12 +56,14 @@ from workers.codec import (
     encode,
     encode_bar,
 )
+from workers.network import Endpoint
 
 numbers = st.integers(0, 2**63 - 1)
 floats = st.floats(allow_nan=False)
 texts = st.text(max_size=8)
 bars = st.builds(Bar, texts, floats, floats, floats, floats, floats)
-ticks = st.builds(Tick, numbers, texts, st.dictionaries(texts, bars.map(encode_bar), max_size=3))
+ticks = st.builds(Tick, numbers, texts, st.dictionaries(texts, bars.map(encode_bar), max_size=3), numbers)
+few_ticks = st.lists(ticks, max_size=2).map(tuple)
 tasks = st.lists(st.builds(Task, texts, texts, texts), max_size=3).map(tuple)
 votes = st.lists(st.builds(Vote, texts, texts, texts, texts, floats, floats, texts), max_size=3).map(tuple)
 decisions = st.lists(st.builds(Decision, numbers, texts, floats, votes), max_size=2).map(tuple)
@@ -58,10 +71,11 @@ messages = st.one_of(
     st.builds(Join, texts, texts, texts),
     st.builds(Leave, texts, numbers),
     st.builds(Ballot, numbers, votes),
-    st.builds(Work, ticks, tasks),
-    st.builds(Result, numbers, votes),
-    st.builds(Item, ticks, numbers, votes, decisions),
+    st.builds(Work, texts, numbers, ticks, tasks, tasks, numbers, few_ticks),
+    st.builds(Result, texts, numbers, votes, st.lists(texts, max_size=2).map(tuple)),
+    st.builds(Item, ticks, numbers, st.booleans(), votes, decisions),
     st.builds(LaneDone, numbers, numbers),
+    *(st.builds(kind, texts, numbers) for kind in (Canvass, Grant, Claim, Refusal)),
 )
 frames = st.one_of(
     st.builds(Hello, numbers, texts, numbers, numbers),
@@ -69,13 +83,24 @@ frames = st.one_of(
     st.builds(Ack, numbers),
     st.builds(Ping, floats),
     st.builds(Pong, floats),
+    st.just(Beat()),
 )
-orders = st.one_of(st.builds(Start, ticks), st.just(Connect()), st.just(Stop()))
+endpoints = st.builds(Endpoint, texts, st.dictionaries(texts, texts, max_size=2))
+neighbours = st.builds(Neighbour, texts, endpoints, st.booleans(), st.booleans(), st.booleans())
+orders = st.one_of(
+    st.builds(Start, ticks),
+    st.builds(Bury, texts, numbers),
+    st.builds(Rewire, neighbours),
+    st.just(Connect()),
+    st.just(Stop()),
+)
 edges = st.lists(st.builds(EdgeCount, texts, numbers, numbers, st.lists(floats, max_size=3).map(tuple)), max_size=3)
 accounts = st.one_of(
     st.builds(Assigned, texts, texts),
     st.builds(Connected, texts),
-    st.builds(Decided, texts, numbers, decisions),
+    st.builds(Decided, texts, numbers, decisions, texts, numbers),
+    st.builds(TookOffice, texts, texts, numbers),
+    st.builds(PeerNoticed, texts, texts, numbers, st.sampled_from(PeerState)),
     st.builds(Failed, texts, texts),
     st.builds(Progress, texts, texts, numbers, numbers, numbers, numbers, st.none() | floats),
     st.builds(

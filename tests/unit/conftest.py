@@ -4,6 +4,7 @@ from functools import partial
 
 import anyio
 import pytest
+from worker_yard import a_yard
 
 from sandboxes.virtual_time import VirtualTimeLoop
 
@@ -21,5 +22,20 @@ def run_virtual():
     def run(main, *arguments):
         backend_options = {"loop_factory": VirtualTimeLoop}
         return anyio.run(patiently, partial(main, *arguments), backend_options=backend_options)
+
+    return run
+
+
+@pytest.fixture
+def run_worker(run_virtual, tmp_path):
+    """Run an async function with one anonymous worker, a control connection to it, and its endpoint."""
+
+    def run(use):
+        async def main():
+            async with a_yard(tmp_path) as yard:
+                worker, endpoint, _ = yard.start("hub")
+                return await use(worker, await yard.control(endpoint), endpoint, yard)
+
+        return run_virtual(main)
 
     return run

@@ -24,8 +24,8 @@ class FixedDesk:
         return tuple(vote(self.agent, task.key, target=self.target) for task in tasks)
 
 
-def make_tick(round, *symbols):
-    return Tick(round, f"day {round}", dict.fromkeys(symbols or ("X",), BAR))
+def make_tick(round, *symbols, attempt=1):
+    return Tick(round, f"day {round}", dict.fromkeys(symbols or ("X",), BAR), attempt)
 
 
 def make_task(key, strategy="momentum"):

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from strategies import Bar
-from topologies.kinds import Role, Stage
+from topologies.detector import DetectorSettings
+from topologies.kinds import Role
 from topologies.messages import Tick
-from topologies.seats import Branch, MeshSeat, RingSeat, StarSeat, TreeSeat
+from topologies.seats import Branch, DelegationSeat, Lane, MeshSeat, MeshSlot, Office, Post, RingSeat
 from workers.codec import (
     PROTOCOL_VERSION,
     Ack,
@@ -27,11 +28,20 @@ from workers.codec import (
 from workers.network import Endpoint
 
 BAR = Bar("2013-03-01", 1.0, 2.0, 0.5, 1.5, 100.0)
+GROUP = Office("leader of c..d", ("b", "c"), ("b", "c", "d"), 4)
+ROOT = Office("leader of b..b", ("a", "b"), ("a", "b"))
 SEATS = [
-    MeshSeat("a", Role.PEER, ("m",), {"X": ("a", "b")}, 0.66, 2.0),
-    TreeSeat("a", Role.LEADER, (), "", (Branch("b", {"m": 1}),), 2.0),
-    RingSeat("a", Role.STAGE, ("m",), 0, (Stage.SIGNAL, Stage.RISK), "b", (("m", "X"),), ("X",), 4),
-    StarSeat("a", Role.SPOKE, ("m",), "b", (), 2.0),
+    MeshSeat("a", Role.PEER, ("m",), {"X": (MeshSlot("a", ("m",)),)}, {"X": ("c",)}, 0.66, 2.0, ("b", "c")),
+    RingSeat("a", Role.STAGE, ("m",), 0, ("b", "c"), (Lane(("a", "b"), ("X",), ((("m", "X"),), ())),), 4, ("b",)),
+    DelegationSeat(
+        "b",
+        Role.LEADER,
+        (),
+        ROOT,
+        (Post(ROOT, (Branch("b", {"m": 2}, GROUP),), None, 2.0), Post(GROUP, (Branch("c", {"m": 1}),), ROOT, 1.0)),
+        "round_robin",
+        ("a", "c", "d"),
+    ),
 ]
 
 
@@ -52,6 +62,8 @@ def test_assignment_survives_the_wire(seat):
         strategies=(StrategyRef("m"), StrategyRef("mine", "swarm/mine.py", "0" * 64)),
         history={"X": (BAR, BAR)},
         seed=7,
+        detector=DetectorSettings.paced(1.0),
+        rounds_over=12,
     )
     assert decode_order(encode(assign)) == assign
 
@@ -64,11 +76,11 @@ def test_bar_is_carried_undecoded():
 @pytest.mark.parametrize(
     ("decode", "data", "reason"),
     [
-        pytest.param(decode_frame, b"", "not a frame of protocol 1", id="nothing"),
+        pytest.param(decode_frame, b"", "not a frame of protocol 2", id="nothing"),
         pytest.param(decode_frame, b"GET / HTTP/1.1", "not a frame", id="HTTP"),
         pytest.param(decode_frame, encode(Stop()), "not a frame", id="an order for a frame"),
-        pytest.param(decode_order, encode(Ack(1)), "not an order of protocol 1", id="a frame for an order"),
-        pytest.param(decode_account, encode(Stop()), "not an account of protocol 1", id="an order for an account"),
+        pytest.param(decode_order, encode(Ack(1)), "not an order of protocol 2", id="a frame for an order"),
+        pytest.param(decode_account, encode(Stop()), "not an account of protocol 2", id="an order for an account"),
         pytest.param(decode_frame, encode(Hello(1, "a", 1, 0))[:-1], "not a frame", id="cut short"),
         pytest.param(decode_frame, encode(Ack(1)) + b"\x00", "not a frame", id="too long"),
         pytest.param(decode_bar, msgspec.Raw(b"\x91\x01"), "not a bar", id="a list for a bar"),

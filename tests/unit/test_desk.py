@@ -6,6 +6,7 @@ import pytest
 
 from strategies import Bar, Signal, Strategy, StrategyError
 from topologies.messages import Task, Tick
+from topologies.round import MissedTicks
 from workers.codec import StrategyRef, WireError, encode_bar
 from workers.desk import StrategyDesk, load_strategies
 
@@ -92,14 +93,31 @@ def test_window_is_as_long_as_the_longest_strategy_looks_back():
     assert long.shown == [[3, 4, 5]]
 
 
-@pytest.mark.parametrize("rounds", [[1, 1], [1, 2, 1], [2, 1, 2]], ids=str)
+@pytest.mark.parametrize("rounds", [[1, 1], [1, 2, 1], [1, 2, 1, 2, 3]], ids=str)
 def test_tick_seen_before_changes_nothing(rounds):
     strategy = Last()
     desk = desk_with(strategy)
     for round in rounds:
         desk.feed(tick(round, X=round))
     work(desk, ("X", "s"))
-    assert strategy.shown == [sorted(set(rounds)) if rounds[0] == 1 else [2]]
+    assert strategy.shown == [sorted(set(rounds))]
+
+
+@pytest.mark.parametrize(("rounds_over", "next_"), [(0, 2), (7, 9), (7, 100)])
+def test_tick_after_one_that_never_came_is_refused(rounds_over, next_):
+    desk = StrategyDesk("a", strategies={"s": Last()}, history={}, rounds_over=rounds_over)
+    with pytest.raises(MissedTicks, match=f"a has seen round {rounds_over}, and the next it is told of is {next_}"):
+        desk.feed(tick(next_, X=1))
+    desk.feed(tick(rounds_over + 1, X=1))
+
+
+def test_desk_that_begins_later_has_the_rounds_before_in_its_history():
+    strategy = Last()
+    desk = StrategyDesk("a", strategies={"s": strategy}, history={"X": (bar(6), bar(7))}, rounds_over=7)
+    desk.feed(tick(7, X=99))
+    desk.feed(tick(8, X=8))
+    work(desk, ("X", "s"))
+    assert strategy.shown == [[6, 7, 8]]
 
 
 @pytest.mark.parametrize(

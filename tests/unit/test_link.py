@@ -1,98 +1,17 @@
-"""A link over pipes in memory: greeted, cut, dialled again, and given up, in virtual time."""
+"""A link over pipes in memory: greeted, cut and resumed, in virtual time."""
 
 import random
-from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
+from linked_ends import HELLO, End, greet, linked
 
 from sandboxes.memory_network import MemoryPipe
 from topologies.messages import Ballot, Leave
-from workers.changes import Changes
-from workers.codec import PROTOCOL_VERSION, Ack, Batch, Hello, Neighbour, Ping, Pong, decode_frame, encode
-from workers.link import DIAL_ATTEMPTS_MAX, HELLO_DEADLINE_S, Link, LinkEnd, LinkLost
-from workers.network import Endpoint, PipeClosed, Refused, Unreachable
+from workers.codec import PROTOCOL_VERSION, Ack, Batch, Hello, Ping, Pong, decode_frame, encode
+from workers.link import HELLO_DEADLINE_S
+from workers.network import Unreachable
 from workers.session import UNACKED_MAX, LinkFull
-
-HELLO = Hello(PROTOCOL_VERSION, "b", 1, 0)
-
-
-class End:
-    """One end of a link and what it heard."""
-
-    def __init__(self, agent, neighbour, generation=1):
-        self.heard = []
-        self.changes = Changes()
-        me = LinkEnd(agent, generation, anyio.current_time, self._hear, self.changes.note)
-        self.link = Link(Neighbour(neighbour, Endpoint("", {}), dials=agent < neighbour, sends=True, hears=True), me)
-
-    def _hear(self, _, message):
-        self.heard.append(message)
-
-    def post(self, numbers):
-        for number in numbers:
-            self.link.post(Ballot(number, ()))
-
-    @property
-    def rounds(self):
-        return [message.round for message in self.heard if isinstance(message, Ballot)]
-
-
-class Line:
-    """A network where one link answers. A cut loses what is under way; `keep_out` makes dialling fail."""
-
-    def __init__(self, answer, tasks):
-        self.dials = 0
-        self.keep_out = None
-        self.answer = answer
-        self._tasks = tasks
-        self._rng = random.Random(1)
-        self._pipes = ()
-
-    async def dial(self, endpoint, path, *, headers):
-        self.dials += 1
-        await anyio.sleep(0.001)
-        if self.keep_out is not None:
-            raise self.keep_out
-        here, there = self._pipes = MemoryPipe.pair(self._rng)
-        self._tasks.start_soon(self.answer, there)
-        return here
-
-    async def cut(self):
-        for pipe in self._pipes:
-            await pipe.close()
-
-
-@asynccontextmanager
-async def linked():
-    """Open a line between two ends, a who dials and b."""
-    a, b = End("a", "b"), End("b", "a")
-    async with anyio.create_task_group() as tasks:
-        line = Line(b.link.attach, tasks)
-        tasks.start_soon(keep, a, line)
-        await a.changes.wait_until(lambda: a.link.is_up)
-        await b.changes.wait_until(lambda: b.link.is_up)
-        yield a, b, line
-        tasks.cancel_scope.cancel()
-
-
-async def keep(end, line):
-    await end.link.keep(line, headers={}, rng=random.Random(2))
-
-
-async def greet(*frames):
-    """Attach end a to a pipe, send frames into it, and return what it says until it hangs up."""
-    a = End("a", "b")
-    here, there = MemoryPipe.pair(random.Random(1))
-    said = []
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(a.link.attach, here)
-        for frame in frames:
-            await there.send(frame if isinstance(frame, bytes) else encode(frame))
-        with suppress(PipeClosed):
-            while True:
-                said.append(decode_frame(await there.receive()))
-    return said, a
 
 
 def test_messages_go_both_ways_in_order(run_virtual):
@@ -260,62 +179,6 @@ def test_goodbye_on_both_sides_finishes_the_link(run_virtual):
             await line.cut()
             await anyio.sleep(60)
             assert line.dials == 1
-
-    run_virtual(main)
-
-
-def test_neighbour_that_is_never_reached_is_lost(run_virtual):
-    async def main():
-        a = End("a", "b")
-        line = Line(None, None)
-        line.keep_out = Unreachable("nobody")
-        with pytest.raises(LinkLost, match=f"b was not reached in {DIAL_ATTEMPTS_MAX} attempts"):
-            await keep(a, line)
-        assert line.dials == DIAL_ATTEMPTS_MAX
-        assert anyio.current_time() > 10.0  # it was given time
-
-    run_virtual(main)
-
-
-def test_neighbour_that_refuses_is_lost_at_once(run_virtual):
-    async def main():
-        a = End("a", "b")
-        line = Line(None, None)
-        line.keep_out = Refused(403, "who are you")
-        with pytest.raises(LinkLost, match="b refused with status 403: who are you"):
-            await keep(a, line)
-        assert line.dials == 1
-
-    run_virtual(main)
-
-
-def test_neighbour_that_never_greets_properly_is_not_dialled_for_ever(run_virtual):
-    async def answer(pipe):
-        await pipe.send(encode(Hello(PROTOCOL_VERSION + 1, "b", 1, 0)))
-
-    async def main():
-        a = End("a", "b")
-        async with anyio.create_task_group() as tasks:
-            line = Line(answer, tasks)
-            with anyio.move_on_after(1):
-                await keep(a, line)
-            assert line.dials <= DIAL_ATTEMPTS_MAX
-
-    run_virtual(main)
-
-
-def test_neighbour_of_a_later_generation_is_met_anew(run_virtual):
-    async def main():
-        async with linked() as (a, _, line):
-            a.post(range(5))
-            await a.changes.wait_until(lambda: a.link.is_quiet)
-            successor = End("b", "a", generation=2)
-            line.answer = successor.link.attach
-            await line.cut()
-            await anyio.sleep(0.1)
-            a.post([5])
-            with anyio.fail_after(1):
-                await successor.changes.wait_until(lambda: successor.rounds == [5])
 
     run_virtual(main)
 

@@ -1,5 +1,7 @@
 """Who owns a symbol: the same everywhere and for ever, since processes agree on it without asking each other."""
 
+import pytest
+
 from topologies.ownership import owners, ranking
 
 RANKED = ["c", "a", "d", "b"]  # by their claim on AAPL, found once
@@ -21,14 +23,27 @@ def test_symbols_are_spread_over_the_agents():
 
 
 def test_strongest_claim_comes_first():
-    assert owners("AAPL", CREW, replicas=2)[0] == next(
-        agent for agent in RANKED if agent in owners("AAPL", CREW, replicas=2)
-    )
+    chosen, _ = owners("AAPL", CREW, replicas=2)
+    assert chosen == tuple(agent for agent in RANKED if agent in chosen)
 
 
 def test_every_strategy_has_an_owner_even_beyond_the_replicas():
-    assert {CREW[agent] for agent in owners("AAPL", CREW, replicas=1)} == {("m",), ("r",)}
+    chosen, _ = owners("AAPL", CREW, replicas=1)
+    assert {CREW[agent] for agent in chosen} == {("m",), ("r",)}
 
 
 def test_all_own_when_there_are_fewer_than_replicas():
-    assert sorted(owners("AAPL", CREW, replicas=9)) == ["a", "b", "c", "d"]
+    chosen, spares = owners("AAPL", CREW, replicas=9, spares=2)
+    assert (sorted(chosen), spares) == (["a", "b", "c", "d"], ())
+
+
+@pytest.mark.parametrize(
+    ("spares", "found"),
+    [
+        pytest.param(0, (), id="none asked for"),
+        pytest.param(1, ("a",), id="one"),
+        pytest.param(5, ("a", "b"), id="more than there are"),
+    ],
+)
+def test_spares_are_those_with_the_next_strongest_claims(spares, found):
+    assert owners("AAPL", CREW, replicas=2, spares=spares) == (("c", "d"), found)

@@ -3,7 +3,6 @@
 import anyio
 import pytest
 
-from topologies.open_rounds import CLOSED_MEMORY, OPEN_MAX, OpenRounds, TooManyOpenRounds
 from workers.changes import Changes
 from workers.codec import Connected
 from workers.outbox import WAITING_MAX, Outbox, OutboxFull
@@ -15,7 +14,7 @@ def run_timers(run_virtual, use):
     fired = []
 
     async def main():
-        timers = Timers(lambda round: fired.append((round, round_s(anyio.current_time()))))
+        timers = Timers(lambda round, _: fired.append((round, round_s(anyio.current_time()))))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(timers.run)
             await use(timers)
@@ -46,6 +45,21 @@ def test_equal_deadlines_fire_in_the_order_of_rounds(run_virtual):
     assert run_timers(run_virtual, use) == [(1, 1.0), (2, 1.0), (3, 1.0)]
 
 
+def test_each_office_has_deadlines_of_its_own(run_virtual):
+    fired = []
+
+    async def main():
+        timers = Timers(lambda round, office: fired.append((round, office)))
+        timers.set(1, 2.0, office="hub")
+        timers.set(1, 1.0, office="leader of c..d")
+        timers.set(1, 3.0)
+        with anyio.move_on_after(60):
+            await timers.run()
+
+    run_virtual(main)
+    assert fired == [(1, "leader of c..d"), (1, "hub"), (1, "")]
+
+
 def test_earlier_deadline_set_later_is_not_missed(run_virtual):
     async def use(timers):
         timers.set(1, 10.0)
@@ -61,7 +75,7 @@ def test_timer_may_set_another(run_virtual):
     fired = []
 
     async def main():
-        def on_timer(round):
+        def on_timer(round, _):
             fired.append(round)
             if round < 5:
                 timers.set(round + 1, 1.0)
@@ -73,35 +87,6 @@ def test_timer_may_set_another(run_virtual):
 
     run_virtual(main)
     assert fired == [1, 2, 3, 4, 5]
-
-
-def test_round_is_opened_on_first_sight_and_kept():
-    rounds = OpenRounds(list)
-    assert rounds.peek(1) is None
-    record = rounds.enter(1)
-    assert rounds.enter(1) is record
-    assert rounds.peek(1) is record
-
-
-def test_round_that_is_over_is_not_opened_again():
-    rounds = OpenRounds(list)
-    rounds.enter(1)
-    rounds.close(1)
-    rounds.close(2)
-    assert rounds.enter(1) is rounds.enter(2) is rounds.peek(1) is None
-
-
-def test_open_and_remembered_rounds_are_bounded():
-    rounds = OpenRounds(list)
-    for round in range(OPEN_MAX):
-        rounds.enter(round)
-    with pytest.raises(TooManyOpenRounds):
-        rounds.enter(OPEN_MAX)
-    rounds.close(0)
-    assert rounds.enter(OPEN_MAX) == []
-    for round in range(1, CLOSED_MEMORY + 2):
-        rounds.close(round)
-    assert rounds.enter(0) == []  # forgotten
 
 
 def test_outbox_gives_accounts_in_order_to_whoever_waits(run_virtual):

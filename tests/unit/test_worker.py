@@ -1,21 +1,16 @@
 """A worker from its first caller to its last account, over a network in memory."""
 
 import random
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import anyio
-import msgspec
 import pytest
+from worker_yard import BAR, HUB, POST, SHOWING, SPOKE, TOKEN, a_yard, assignment, link_as, mesh_seat, neighbour
 
-from sandboxes.memory_network import MemoryNetwork
-from strategies import Bar
-from topologies.kinds import Role
 from topologies.messages import Ballot, Join, Leave, Tick
-from topologies.seats import Branch, MeshSeat, StarSeat
 from workers.agent import GOODBYE_DEADLINE_S, Agent
 from workers.codec import (
     PROTOCOL_VERSION,
-    Assign,
     Assigned,
     Batch,
     Connect,
@@ -23,115 +18,18 @@ from workers.codec import (
     Decided,
     Failed,
     FinalAccount,
-    Hello,
-    Neighbour,
-    Progress,
     Start,
     Stop,
     StrategyRef,
-    decode_account,
     encode,
     encode_bar,
 )
 from workers.host import Host
-from workers.network import Endpoint, PipeClosed, Refused
+from workers.network import PipeClosed, Refused
 from workers.outbox import WAITING_MAX, Outbox
 from workers.revision import code_revision
 from workers.state import AgentState
 from workers.worker import Worker
-
-TOKEN = "token-of-the-swarm"
-HUB = StarSeat("hub", Role.HUB, (), "", (Branch("spoke", {"momentum": 1}),), 2.0)
-SPOKE = StarSeat("spoke", Role.SPOKE, ("momentum",), "hub", (), 2.0)
-BAR = Bar("day", 1.0, 1.0, 1.0, 1.0, 0.0)
-SHOWING = {"authorization": f"Bearer {TOKEN}"}
-
-
-def neighbour(agent, endpoint=None, *, dials=False, sends=True, hears=True):
-    return Neighbour(agent, endpoint or Endpoint(f"memory://{agent}", {}), dials=dials, sends=sends, hears=hears)
-
-
-def assignment(seat=HUB, *neighbours, **changes):
-    assign = Assign(
-        version=PROTOCOL_VERSION,
-        swarm="s",
-        generation=1,
-        token=TOKEN,
-        seat=seat,
-        neighbours=neighbours or (neighbour("spoke"),),
-        strategies=(StrategyRef("momentum"),),
-        history={},
-        seed=0,
-    )
-    return msgspec.structs.replace(assign, **changes)
-
-
-class Control:
-    """A coordinator's end of a control connection."""
-
-    def __init__(self, pipe):
-        self._pipe = pipe
-
-    async def tell(self, *orders):
-        for order in orders:
-            await self._pipe.send(order if isinstance(order, bytes) else encode(order))
-
-    async def hear(self, *, also_progress=False):
-        """Return the next account that is not about progress."""
-        while isinstance(account := decode_account(await self._pipe.receive()), Progress):
-            if also_progress:
-                return account
-        return account
-
-    async def hang_up(self):
-        await self._pipe.close()
-        await anyio.sleep(0.01)
-
-
-class Yard:
-    """A network with workers on it."""
-
-    def __init__(self, tasks, home, rng=None):
-        self.network = MemoryNetwork(rng or random.Random(1))
-        self._tasks = tasks
-        self._home = home
-
-    def start(self, address):
-        """Start an anonymous worker; return it, its endpoint, and an event for its end."""
-        worker = Worker(self.network, Host(home=self._home, rss_mb=lambda: 12.5, now_s=anyio.current_time))
-        ended = anyio.Event()
-
-        async def run():
-            await worker.run()
-            ended.set()
-
-        self._tasks.start_soon(run)
-        return worker, self.network.listen(address, worker, tasks=self._tasks), ended
-
-    async def control(self, endpoint, **headers):
-        return Control(await self.network.dial(endpoint, "/control", headers=headers))
-
-
-@asynccontextmanager
-async def a_yard(home, rng=None):
-    async with anyio.create_task_group() as tasks:
-        yield Yard(tasks, home, rng)
-        tasks.cancel_scope.cancel()
-
-
-@pytest.fixture
-def run_worker(run_virtual, tmp_path):
-    """Run an async function with one anonymous worker, a control connection to it, and its endpoint."""
-
-    def run(use):
-        async def main():
-            async with a_yard(tmp_path) as yard:
-                worker, endpoint, _ = yard.start("hub")
-                return await use(worker, await yard.control(endpoint), endpoint, yard)
-
-        return run_virtual(main)
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -231,8 +129,8 @@ def test_health_tells_who_is_here_and_no_secret(run_worker):
         return before, worker.health()
 
     assert run_worker(use) == (
-        {"state": "anonymous", "protocol": "1"},
-        {"state": "INITIALIZING", "agent": "hub", "protocol": "1"},
+        {"state": "anonymous", "protocol": "2"},
+        {"state": "INITIALIZING", "agent": "hub", "protocol": "2"},
     )
 
 
@@ -267,7 +165,7 @@ def test_second_assignment_needs_a_higher_generation(run_worker, first, second, 
     ("changes", "reason"),
     [
         pytest.param(
-            {"version": PROTOCOL_VERSION + 1}, "the coordinator speaks protocol 2, this worker 1", id="protocol"
+            {"version": PROTOCOL_VERSION + 1}, "the coordinator speaks protocol 3, this worker 2", id="protocol"
         ),
         pytest.param({"strategies": (StrategyRef("unheard"),)}, "there is no strategy 'unheard'", id="strategy"),
         pytest.param(
@@ -296,7 +194,7 @@ def test_assignment_that_cannot_be_taken_leaves_the_worker_anonymous(run_worker,
         pytest.param(Connect(), "an order came before an assignment", id="connect"),
         pytest.param(Start(Tick(1, "day", {})), "an order came before an assignment", id="tick"),
         pytest.param(Stop(), "an order came before an assignment", id="stop"),
-        pytest.param(b"\xc1", "not an order of protocol 1", id="no order"),
+        pytest.param(b"\xc1", "not an order of protocol 2", id="no order"),
     ],
 )
 def test_order_out_of_place_fails_and_ends_the_connection(run_worker, order, reason):
@@ -363,18 +261,6 @@ def test_goodbye_to_a_neighbour_that_never_came_has_a_deadline(run_worker):
     assert run_worker(use) == pytest.approx(GOODBYE_DEADLINE_S, abs=0.1)
 
 
-async def shake_hands(pipe, agent, *messages):
-    """Greet as a neighbour, and send it a first batch."""
-    await pipe.send(encode(Hello(PROTOCOL_VERSION, agent, 1, 0)))
-    await pipe.send(encode(Batch(1, 0, messages)))
-
-
-async def link_as(yard, endpoint, agent, *messages):
-    pipe = await yard.network.dial(endpoint, "/link", headers=SHOWING | {"x-swarm-agent": agent})
-    await shake_hands(pipe, agent, *messages)
-    return pipe
-
-
 def test_message_off_an_edge_fails_the_agent(run_worker):
     async def use(_worker, control, endpoint, yard):
         await control.tell(assignment(HUB, neighbour("spoke", hears=False)))
@@ -386,7 +272,7 @@ def test_message_off_an_edge_fails_the_agent(run_worker):
 
 
 def test_rule_that_sends_off_an_edge_fails_the_agent(run_worker):
-    seat = MeshSeat("a", Role.PEER, ("momentum",), {"X": ("a", "b")}, 0.66, 2.0)
+    seat = mesh_seat("a", "b")
 
     async def use(_worker, control, *_):
         await control.tell(assignment(seat, neighbour("b", sends=False)))
@@ -404,10 +290,10 @@ def test_deadline_of_a_round_is_kept(run_worker):
         began = anyio.current_time()
         await control.tell(Start(Tick(1, "day", {"X": encode_bar(BAR)})))
         decided = await control.hear()
-        assert [one.votes for one in decided.decisions] == [()]
+        assert (decided.round, decided.decisions, decided.office, decided.token) == (1, (), "hub", 1)
         return anyio.current_time() - began
 
-    assert run_worker(use) == pytest.approx(HUB.deadline_s, abs=0.01)
+    assert run_worker(use) == pytest.approx(POST.deadline_s, abs=0.01)
 
 
 def test_neighbour_that_says_goodbye_before_time_is_no_failure(run_worker):
@@ -423,7 +309,7 @@ def test_neighbour_that_says_goodbye_before_time_is_no_failure(run_worker):
 
 
 def test_reassignment_ends_the_links_of_the_former_agent(run_worker):
-    seat = MeshSeat("a", Role.PEER, ("momentum",), {"X": ("b", "a")}, 0.66, 2.0)
+    seat = mesh_seat("b", "a")
 
     async def use(_worker, control, endpoint, yard):
         await control.tell(assignment(seat, neighbour("b")), Connect())
@@ -432,8 +318,8 @@ def test_reassignment_ends_the_links_of_the_former_agent(run_worker):
         assert isinstance(await control.hear(), Connected)
         await control.tell(assignment(seat, neighbour("b"), generation=2))
         assert isinstance(await control.hear(), Assigned)
-        await pipe.send(encode(Batch(2, 0, (Ballot(1, ()),))))
         with anyio.fail_after(60), suppress(PipeClosed):
+            await pipe.send(encode(Batch(2, 0, (Ballot(1, ()),))))
             while await pipe.receive():
                 pass
 
@@ -456,11 +342,11 @@ def test_former_agent_says_nothing_after_a_reassignment(run_worker):
 def test_agent_whose_coordinator_takes_nothing_fails_quietly(run_virtual, tmp_path):
     async def main():
         outbox = Outbox()
-        seat = MeshSeat("a", Role.PEER, ("momentum",), {"X": ("a",)}, 0.66, 2.0)
+        seat = mesh_seat("a")
         agent = Agent(assignment(seat, neighbour("b")), host=Host(home=tmp_path), outbox=outbox)
         for _ in range(WAITING_MAX):
             outbox.post(Connected("a"))
-        agent.on_tick(Tick(1, "day", {"X": encode_bar(BAR)}))
-        return agent.state
+        agent.player.on_tick(Tick(1, "day", {"X": encode_bar(BAR)}))
+        return agent.player.state
 
     assert run_virtual(main) is AgentState.ERROR

@@ -72,14 +72,14 @@ def _graph(tree: _Tree) -> "nx.DiGraph[str]":
     for agent in tree.agents:
         graph.add_node(agent, role=Role.LEADER if tree.children[agent] else Role.WORKER)
     for leader in tree.leaders:
-        connect(graph, leader, tree.children[leader])
+        connect(graph, leader, others=tree.children[leader])
     for leader in tree.leaders:
         deputy, *others = tree.children[leader]
-        connect(graph, deputy, others, is_standby=True)
+        connect(graph, deputy, others=others, is_standby=True)
         if leader in tree.parent:
             above = tree.office(tree.parent[leader]).holders
-            connect(graph, deputy, above, is_standby=True)
-            connect(graph, leader, above, is_standby=True)
+            connect(graph, deputy, others=above, is_standby=True)
+            connect(graph, leader, others=above, is_standby=True)
     return graph
 
 

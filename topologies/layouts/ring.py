@@ -10,8 +10,8 @@ import networkx as nx
 
 from topologies.kinds import STAGE_ORDER, Role, Stage, TopologyKind
 from topologies.layouts.topology import LayoutRequest, Topology, capabilities
-from topologies.rounds.ring import stages_for
 from topologies.seats import Lane, RingSeat
+from topologies.stages import stages_for
 
 IN_FLIGHT_MAX = 4
 

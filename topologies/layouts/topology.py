@@ -7,8 +7,8 @@ import networkx as nx
 
 from topologies.distribution import tasks_of_round
 from topologies.kinds import Role, TopologyKind
-from topologies.rounds.mesh import slot_tasks
 from topologies.seats import MeshSeat, Seat
+from topologies.voices import slot_tasks
 
 Edge = tuple[str, str]
 
@@ -87,7 +87,7 @@ class Topology:
         return {edge: 2 + rounds * (not self.graph.edges[edge]["is_standby"]) for edge in self.edges}
 
 
-def connect(graph: "nx.DiGraph[str]", agent: str, others: Sequence[str], *, is_standby: bool = False) -> None:
+def connect(graph: "nx.DiGraph[str]", agent: str, *, others: Sequence[str], is_standby: bool = False) -> None:
     """Add edges both ways between an agent and others, except where there are some already."""
     for other in others:
         for edge in ((agent, other), (other, agent)):

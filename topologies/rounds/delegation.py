@@ -8,36 +8,29 @@ each Work) and takes it over with the office.
 from collections.abc import Sequence
 
 from topologies.distribution import tasks_of_round
-from topologies.leading import Leading, VoteMemory
-from topologies.messages import Canvass, Claim, Grant, Message, Refusal, Result, Task, Tick, Vote, Work
-from topologies.offices import OfficeView
+from topologies.holding import Holding
+from topologies.leading import VoteMemory
+from topologies.messages import Canvass, Claim, Grant, Message, Refusal, Result, Tick, Work
 from topologies.round import Action, Desk, Send, Took
-from topologies.seats import DelegationSeat, Office, Post
-
-LOG_ROUNDS = 64
+from topologies.seats import DelegationSeat
 
 
 class DelegationRound:
     """A leader's, hub's, worker's or spoke's part in every round."""
 
     def __init__(self, seat: DelegationSeat, desk: Desk) -> None:
-        self._seat = seat
         self._me = seat.agent
         self._desk = desk
         self._dead: set[str] = set()
         self._memory = VoteMemory()
-        self._views: dict[str, OfficeView] = {}
-        self._log: dict[str, dict[int, Work]] = {post.office.name: {} for post in seat.posts}
-        for office in [seat.member_of, *(post.office for post in seat.posts), *_offices_above(seat.posts)]:
-            self._views.setdefault(office.name, OfficeView(office, self._me, self._dead.__contains__))
-        self._leaders = {post.office.name: self._lead(post) for post in seat.posts}
+        self._holding = Holding(seat, is_dead=self._dead.__contains__)
 
     def on_start(self) -> list[Action]:
-        return [action for leader in self._leaders.values() if _is_appointed(leader) for action in self._claim(leader)]
+        return self._holding.confirm()
 
     def on_tick(self, tick: Tick) -> list[Action]:
-        for leader in self._leaders.values():
-            if leader.post.above is None and leader.view.is_held_here:
+        for leader in self._holding.held:
+            if leader.post.above is None:
                 self._desk.feed(tick)
                 strategies = sorted({name for branch in leader.post.branches for name in branch.capacity})
                 tasks = tasks_of_round(tick.round, tick.symbols, strategies=strategies)
@@ -49,111 +42,47 @@ class DelegationRound:
             case Work():
                 return self._perform(self._on_work(sender, message))
             case Result():
-                leader = self._leaders.get(message.office)
-                return self._perform(leader.gather(sender, message)) if leader is not None else []
+                leader = self._holding.leaders.get(message.office)
+                return self._perform(leader.gather(message)) if leader is not None else []
             case Canvass() | Grant() | Claim() | Refusal():
-                return self._perform(self._on_office(sender, message))
+                return self._perform(self._holding.on_message(sender, message))
             case _:
                 return []
 
     def on_timer(self, round: int, office: str) -> list[Action]:
-        return self._perform(self._leaders[office].expire(round))
+        return self._perform(self._holding.leaders[office].expire(round))
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
         if is_alive:
             self._dead.discard(peer)
         else:
             self._dead.add(peer)
-        actions: list[Action] = []
-        for name in sorted(self._views):
-            actions += self._views[name].consider()
-        for leader in self._leaders.values():
-            if leader.view.is_held_here:
-                actions += leader.on_peer(peer, is_alive=is_alive)
+        actions = self._holding.consider()
+        for leader in self._holding.held:
+            actions += leader.on_peer(peer, is_alive=is_alive)
         return self._perform(actions)
 
     def on_check(self) -> list[Action]:
-        return self._perform([action for leader in self._leaders.values() for action in leader.view.poke()])
+        return self._perform(self._holding.poke())
 
     def duties(self) -> list[str]:
-        return [name for name, leader in self._leaders.items() if leader.view.is_held_here]
-
-    def _lead(self, post: Post) -> Leading:
-        view = self._views[post.office.name]
-        return Leading(post, self._me, view=view, distribution=self._seat.distribution, is_dead=self._dead.__contains__)
+        return [leader.post.office.name for leader in self._holding.held]
 
     def _on_work(self, sender: str, work: Work) -> list[Action]:
-        view = self._views.get(work.office)
-        if view is None:
-            return []
-        if not view.accepts(work.token):
-            return [Send(sender, Refusal(work.office, view.promised))]
+        refusal = self._holding.obey(sender, work)
+        if refusal or work.office not in self._holding:
+            return refusal
         for tick in (*work.earlier, work.tick):
             self._desk.feed(tick)
-            for leader in self._leaders.values():
-                leader.saw(tick)
-        if work.office in self._log and sender != self._me:
-            self._follow_log(work)
-        for leader in self._leaders.values():
-            above = leader.post.above
-            if above is not None and above.name == work.office and leader.view.is_held_here:
+            for leader in self._holding.leaders.values():
+                leader.branches.saw(tick)
+        if sender != self._me:
+            self._holding.follow(work)
+        for leader in self._holding.held:
+            if leader.post.above is not None and leader.post.above.name == work.office:
                 return leader.begin(work.tick, work.tasks, requester=sender)
-        return [Send(sender, Result(work.office, work.tick.round, self._answer(work.tick.round, work.tasks)))]
-
-    def _answer(self, round: int, tasks: Sequence[Task]) -> tuple[Vote, ...]:
-        known = self._memory.known(round)
-        self._memory.keep(round, self._desk.work([task for task in tasks if task.key not in known]))
-        known = self._memory.known(round)
-        return tuple(known[task.key] for task in tasks)
-
-    def _follow_log(self, work: Work) -> None:
-        log = self._log[work.office]
-        log[work.tick.round] = work
-        for number in [number for number in log if number <= max(work.finished, work.tick.round - LOG_ROUNDS)]:
-            del log[number]
-
-    def _on_office(self, sender: str, message: Canvass | Grant | Claim | Refusal) -> list[Action]:
-        view = self._views.get(message.office)
-        match message:
-            case Canvass() if view is not None:
-                return view.on_canvass(message)
-            case Grant() if view is not None:
-                return view.on_grant(sender, message)
-            case Refusal() if view is not None:
-                return view.on_refusal(message.token)
-            case Claim():
-                return self._on_claim(sender, message)
-        return []
-
-    def _on_claim(self, sender: str, claim: Claim) -> list[Action]:
-        for leader in self._leaders.values():
-            leader.follow(claim.office, sender)
-        view = self._views.get(claim.office)
-        if view is None:
-            return []
-        if not view.accepts(claim.token):
-            return [Send(sender, Refusal(claim.office, view.promised))]
-        own = self._leaders.get(claim.office)
-        if own is not None and not view.is_held_here:
-            own.abandon()
-        return []
-
-    def _claim(self, leader: Leading) -> list[Action]:
-        above = leader.post.above
-        to = set(leader.post.office.voters) | leader.subordinates | set(above.holders if above is not None else ())
-        return leader.view.claim(to & set(self._seat.watches))
-
-    def _take_over(self, office: str) -> list[Action]:
-        """Carry on what the former holder had under way."""
-        leader = self._leaders[office]
-        actions = self._claim(leader)
-        log, self._log[office] = self._log[office], {}
-        above = leader.post.above
-        for number in sorted(log):
-            requester = self._views[above.name].holder if above is not None else ""
-            work = log[number]
-            actions += leader.begin(work.tick, work.standby, requester=requester)
-        return actions
+        votes = self._memory.answer(work.tick.round, work.tasks, desk=self._desk)
+        return [Send(sender, Result(work.office, work.tick.round, votes))]
 
     def _perform(self, actions: Sequence[Action]) -> list[Action]:
         """Carry out what an agent sends to itself, and what follows from taking an office."""
@@ -166,15 +95,7 @@ class DelegationRound:
                     waiting += reversed(self.on_message(self._me, message))
                 case Took(office=office):
                     done.append(action)
-                    waiting += reversed(self._take_over(office))
+                    waiting += reversed(self._holding.take_over(office))
                 case _:
                     done.append(action)
         return done
-
-
-def _offices_above(posts: Sequence[Post]) -> list[Office]:
-    return [post.above for post in posts if post.above is not None]
-
-
-def _is_appointed(leader: Leading) -> bool:
-    return leader.view.is_held_here and leader.view.seen > 1

@@ -1,0 +1,58 @@
+"""Keeping a link dialled: again after every cut, with a wait that grows, until nothing more is to be said on it."""
+
+import random
+from collections.abc import Mapping
+
+import anyio
+
+from workers.link import Link
+from workers.network import Network, Refused, Unreachable
+
+DIAL_DEADLINE_S = 10.0
+BACKOFF_S_MIN = 0.02
+BACKOFF_S_MAX = 1.0
+# A worker says this as long as nobody has told it who it is, or that the caller is its neighbour; a gateway, while a
+# process is being replaced.
+PASSING_REFUSALS = (403, 404, 409)
+
+
+class LinkLost(ConnectionError):
+    """A neighbour refuses this agent for good."""
+
+
+class Dialler:
+    """Dials the other end of one link."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._is_hurried = anyio.Event()
+
+    def hurry(self) -> None:
+        """Dial now: the neighbour has a new process."""
+        self._is_hurried.set()
+
+    async def keep(self, network: Network, *, headers: Mapping[str, str], rng: random.Random) -> None:
+        """Dial the neighbour and dial again after a cut, until it has left. Raises LinkLost."""
+        wait_s = BACKOFF_S_MIN
+        while not self._link.is_finished:
+            if await self._dial_once(network, headers=headers):
+                wait_s = BACKOFF_S_MIN
+            else:
+                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
+            self._is_hurried = anyio.Event()
+            with anyio.move_on_after(wait_s):
+                await self._is_hurried.wait()
+
+    async def _dial_once(self, network: Network, *, headers: Mapping[str, str]) -> bool:
+        """Dial, use the pipe until it breaks, and say whether there was one. Raises LinkLost."""
+        neighbour = self._link.neighbour
+        try:
+            with anyio.fail_after(DIAL_DEADLINE_S):
+                pipe = await network.dial(neighbour.endpoint, "/link", headers=headers)
+        except (Unreachable, TimeoutError):
+            return False
+        except Refused as error:
+            if error.status in PASSING_REFUSALS:
+                return False
+            raise LinkLost(f"{neighbour.agent} {error}") from error
+        return await self._link.attach(pipe)
