@@ -61,6 +61,7 @@ class Recovery:
     faults: dict[str, tuple[str, float]] = field(default_factory=dict)
     failovers: list[Failover] = field(default_factory=list)
     changes: Changes = field(default_factory=Changes)
+    _being_replaced: set[str] = field(default_factory=set)
     _restarts: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _tasks: TaskGroup | None = None
 
@@ -88,8 +89,8 @@ class Recovery:
 
     def lose(self, agent: str, evidence: str) -> None:
         """Take an agent's process for dead, and begin to replace it. Raises SwarmFailed."""
-        if self._tasks is None or not self.verdicts.condemn(agent):
-            return
+        if self._tasks is None or agent in self._being_replaced or not self.verdicts.condemn(agent):
+            return  # whoever replaces it finds out about the new process as well
         now_s = self.now_s()
         fault, since_s = self.faults.pop(agent, (evidence, self.verdicts.heard_s(agent)))
         detected_ms = round((now_s - since_s) * 1000.0, 3)
@@ -103,6 +104,7 @@ class Recovery:
         self.failovers.append(Failover(agent, fault, detected_ms, None))
         self.floor.board.rows[agent].is_being_replaced = True
         self.changes.note()
+        self._being_replaced.add(agent)
         self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
 
     async def _replace(self, agent: str, number: int) -> None:
@@ -117,7 +119,10 @@ class Recovery:
                 is_back = await self._try_to_replace(agent, generation)
             except (SandboxError, AgentLost, SwarmFailed) as error:
                 self.journal.record("agent.not-replaced", agent, reason=str(error))
+                self.verdicts.condemn(agent)
+                await self.crew.bury(agent)  # the process that could not be let in goes before the next comes
                 await anyio.sleep(RETRY_S)
+        self._being_replaced.discard(agent)
         repaired_ms = round((self.now_s() - began_s) * 1000.0, 3)
         self.failovers[number] = msgspec.structs.replace(self.failovers[number], repaired_ms=repaired_ms)
         self.floor.board.rows[agent].is_being_replaced = False
