@@ -123,7 +123,9 @@ class SwarmCoordinator:
         self.journal.record("swarm.ready", self.swarm, edges=len(self.plan.topology.edges))
         await self._trade(crew)
         self.board.phase = "draining"
-        await crew.drain()
+        for agent in await crew.drain():
+            assert self.recovery is not None
+            self.recovery.note_silence(agent)
         self.accounts = dict(sorted(crew.accounts.items()))
         self.journal.record("swarm.drained", self.swarm)
 

@@ -6,6 +6,7 @@ generation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from orchestrator.assignments import Assignments
 from orchestrator.control import AgentLost
@@ -80,14 +81,19 @@ class Crew:
         """Let an agent treat its way to a neighbour badly, on purpose."""
         await self._lines.send(agent, order)
 
-    async def drain(self) -> None:
-        """Let the agents finish, say goodbye to each other and give their last account. Raises SwarmFailed."""
+    async def drain(self) -> Sequence[str]:
+        """Let the agents finish, say goodbye to each other and give their last account; return who gave none.
+
+        All is decided by now: nobody is replaced any more, and who dies here costs the swarm its account alone.
+        """
         present = [agent for agent in self._topology.agents if agent not in self.absent]
         with self._lines.awaiting(FinalAccount, present) as said:
             for agent in present:
                 self._lines.expect_end(agent)
                 await self._lines.send(agent, Stop())
-            await said.wait_all("given their last account", deadline_s=DRAIN_DEADLINE_S)
+            with suppress(SwarmFailed):
+                await said.wait_all("given their last account", deadline_s=DRAIN_DEADLINE_S)
+        return [agent for agent in present if agent not in self.accounts]
 
     async def _tell_neighbours(self, agent: str, order: Callable[[str], Order]) -> None:
         for other in self._topology.neighbours(agent):

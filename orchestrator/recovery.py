@@ -107,6 +107,12 @@ class Recovery:
         self._being_replaced.add(agent)
         self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
 
+    def note_silence(self, agent: str) -> None:
+        """An agent gave no last account: it died when all was decided, and nobody takes its place."""
+        fault, since_s = self.faults.pop(agent, ("no last account", self.verdicts.heard_s(agent)))
+        self.journal.record("agent.lost", agent, evidence="it gave no last account", fault=fault)
+        self.failovers.append(Failover(agent, fault, round((self.now_s() - since_s) * 1000.0, 3), None))
+
     async def _replace(self, agent: str, number: int) -> None:
         began_s = self.now_s()
         await self.crew.bury(agent)

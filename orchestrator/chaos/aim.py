@@ -25,6 +25,7 @@ class Blow:
     """One thing that will be done. `text`: how it is told. When: in a `round`, or `after_s` since trading began."""
 
     text: str
+    is_by_chance: bool = False
     round: int | None = None
     after_s: float | None = None
     lasts_s: float | None = None
@@ -148,24 +149,29 @@ def _severity(wanted: WantedFault) -> float:
 
 def _from_chance(fault: Fault) -> AnyBlow:
     """Turn a fault that a generator drew into a blow."""
-    at_s, agent, lasts_s = fault.at_s, fault.agents[0], fault.duration_s
+    after_s, lasts_s = fault.at_s, fault.duration_s
     text = f"{fault.kind} of {', '.join(fault.agents)}"
     match fault.kind:
-        case Chance.CRASH:
-            return AgentBlow(text=text, after_s=at_s, agent=agent, fault=Kill())
-        case Chance.VANISH:
-            return AgentBlow(text=text, after_s=at_s, agent=agent, fault=Vanish())
-        case Chance.HANG:
-            return AgentBlow(text=text, after_s=at_s, agent=agent, fault=Stop(lasts_s), lasts_s=lasts_s)
+        case Chance.CRASH | Chance.VANISH | Chance.HANG:
+            deeds: dict[Chance, ProcessFault] = {Chance.CRASH: Kill(), Chance.VANISH: Vanish()}
+            return AgentBlow(
+                text=text,
+                is_by_chance=True,
+                after_s=after_s,
+                lasts_s=lasts_s or None,
+                agent=fault.agents[0],
+                fault=deeds.get(fault.kind, Stop(lasts_s)),
+            )
         case Chance.PARTITION | Chance.ONE_WAY_PARTITION:
-            is_one_way = fault.kind is Chance.ONE_WAY_PARTITION
-            return CutOffBlow(text=text, after_s=at_s, agents=fault.agents, is_one_way=is_one_way, lasts_s=lasts_s)
+            return CutOffBlow(
+                text=text,
+                is_by_chance=True,
+                after_s=after_s,
+                lasts_s=lasts_s,
+                agents=fault.agents,
+                is_one_way=fault.kind is Chance.ONE_WAY_PARTITION,
+            )
         case Chance.API_OUTAGE:
-            return ApiBlow(text=str(fault.kind), after_s=at_s, lasts_s=lasts_s)
+            return ApiBlow(text=str(fault.kind), is_by_chance=True, after_s=after_s, lasts_s=lasts_s)
         case _:
             assert_never(fault.kind)
-
-
-def roles() -> tuple[str, ...]:
-    """Name all words that stand for agents."""
-    return (*map(str, Role), ROOT, DEPUTY, ANY)

@@ -57,8 +57,9 @@ class Injection:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Name the faults for which the end came too early."""
-        left = Counter(blow.text for blow in self.blows) - Counter(injected.fault for injected in self.done)
+        """Name the faults that were asked for, and for which the end came too early."""
+        asked = Counter(blow.text for blow in self.blows if not blow.is_by_chance)
+        left = asked - Counter(injected.fault for injected in self.done)
         return tuple(sorted(left.elements()))
 
     async def run(self) -> None:
