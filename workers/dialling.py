@@ -40,10 +40,7 @@ class Dialler:
             self._is_hurried, has_met = anyio.Event(), False
             with anyio.CancelScope() as self._scope:
                 has_met = await self._dial_once(network, headers=headers)
-            if has_met:
-                wait_s = BACKOFF_S_MIN
-            else:
-                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
+            wait_s = BACKOFF_S_MIN if has_met else min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
             with anyio.move_on_after(wait_s):
                 await self._is_hurried.wait()
 

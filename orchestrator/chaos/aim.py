@@ -10,7 +10,7 @@ from orchestrator.chaos.source import Chaos
 from orchestrator.simulation.faults import Fault, draw_faults
 from orchestrator.simulation.faults import FaultKind as Chance
 from sandboxes.injector import BurnCpu, GrowMemory, Kill, ProcessFault, Stop, Vanish
-from topologies.kinds import Role, TopologyKind
+from topologies.kinds import TopologyKind
 from topologies.layouts import Topology
 from workers.codec import Impair
 from workers.impairment import ImpairmentKind
