@@ -1,7 +1,7 @@
 """What mock mode can suffer: processes killed, stopped and lost, ways that are bad, an API that fails."""
 
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -168,12 +168,16 @@ def pipe_between(weather):
 def test_lost_frame_breaks_the_pipe_at_both_ends(run_virtual):
     async def main():
         here, there = pipe_between(LinkWeather(random.Random(1), drop=0.5))
-        with pytest.raises(PipeClosed, match="lost"):
-            for _ in range(100):
+        sent = heard = 0
+        with suppress(PipeClosed):
+            while sent < 1000:
                 await here.send(b"x")
-        with pytest.raises(PipeClosed):
-            while True:
+                sent += 1
+        with suppress(PipeClosed):
+            while heard < 1000:
                 await there.receive()
+                heard += 1
+        assert sent == heard < 1000
 
     run_virtual(main)
 
