@@ -29,7 +29,7 @@ def read_chaos(text: str) -> Chaos:
     """Read a plan from what a user gave. Raises ChaosError."""
     if text in PRESETS:
         return Chaos(chance=PRESETS[text])
-    if ":" in text and not Path(text).is_file():
+    if not text.strip() or ":" in text:
         return Chaos(faults=parse_faults(text))
     return _read_file(Path(text))
 

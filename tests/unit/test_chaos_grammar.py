@@ -131,6 +131,10 @@ def test_wrong_file_is_answered_in_one_line_with_its_name(tmp_path, text, said):
     assert str(path) in str(failure.value)
 
 
+def test_plan_may_be_longer_than_any_file_name():
+    assert len(read_chaos("; ".join(["kill:random@1s"] * 500)).faults) == 500
+
+
 def test_what_is_neither_file_nor_preset_nor_fault_is_told_so():
     with pytest.raises(ChaosError, match=r"'gone.toml' is no file, none of none, default, harsh, and no KIND:WHO@WHEN"):
         read_chaos("gone.toml")
