@@ -1,13 +1,14 @@
 """What the embedded E2B server costs: time to a first command, many sandboxes, memory, the way to a port, and leaks.
 
-    python -m benchmarks.e2b_server [--rounds R] [--sandboxes N] [--soak [N]] [--out DIR]
+    python -m benchmarks.e2b_server [--rounds R] [--sandboxes N] [--soak [N] [--only-soak]] [--out DIR]
 
 The server runs as a process of its own, the unmodified SDK in this one; both share the machine. Memory is the
 proportional set size (PSS) of the server's process alone: what runs in a sandbox is the sandbox's own. `--soak`
 creates and kills N sandboxes (10,000), each of which runs a command, and fits a line through what the server holds
 meanwhile. The first half does not count: the server remembers the last 10,000 events and the logs of the last 1,000
-sandboxes on purpose, and is full of them after 5,000. Writes DIR/e2b_server.json (all figures) and
-DIR/e2b_server.md (the table).
+sandboxes on purpose, and is full of them after 5,000. `--only-soak` keeps the other figures of the report that is
+there, and says when each part was measured. Writes DIR/e2b_server.json (all figures) and DIR/e2b_server.md (the
+table).
 """
 
 import argparse
@@ -42,6 +43,8 @@ SOAK_AT_ONCE = 8
 SOAK_SAMPLES = 50
 UNCOUNTED_SHARE = 0.5
 SETTLE_S = 0.5
+REPORT = "e2b_server"
+SOAK = "soak"
 ECHO_SERVER = """
 import os
 from aiohttp import WSMsgType, web
@@ -88,6 +91,9 @@ class Report(msgspec.Struct, frozen=True):
     """Of the minute before: how many other processes wanted the cores."""
     figures: tuple[Figure, ...]
     soak: tuple[Sample, ...]
+    soak_machine: Machine | None = None
+    """Where and when the soak was measured, if not with the rest."""
+    soak_load_average: float = 0.0
 
 
 class Bench:
@@ -243,7 +249,9 @@ def fit_slopes(samples: list[Sample]) -> list[Figure]:
     for name, words, unit in (*names, ("processes", "child processes", "")):
         values = [float(getattr(sample, name)) for sample in counted]
         slope = statistics.linear_regression(at, values).slope
-        figures.append(Figure(f"soak of {samples[-1].sandboxes:,}: {words} per 1,000 sandboxes", unit, round(slope, 3)))
+        figures.append(
+            Figure(f"{SOAK} of {samples[-1].sandboxes:,}: {words} per 1,000 sandboxes", unit, round(slope, 3))
+        )
     return figures
 
 
@@ -268,9 +276,12 @@ def write_report(report: Report, directory: Path) -> str:
         f"Load average of the minute before: {report.load_average:.1f}.",
         "",
     ]
+    if report.soak_machine is not None:
+        load = f"Load average of the minute before: {report.soak_load_average:.1f}."
+        lines += ["The soak:", *machine_lines(report.soak_machine), load, ""]
     text = "\n".join(lines)
-    (directory / "e2b_server.md").write_text(text)
-    (directory / "e2b_server.json").write_bytes(msgspec.json.encode(report))
+    (directory / f"{REPORT}.md").write_text(text)
+    (directory / f"{REPORT}.json").write_bytes(msgspec.json.encode(report))
     return text
 
 
@@ -302,16 +313,36 @@ async def measure(options: argparse.Namespace) -> Report:
     return Report(describe_machine("benchmarks.e2b_server"), load_average, tuple(figures), tuple(samples))
 
 
+async def measure_soak(options: argparse.Namespace) -> Report:
+    """Measure the soak anew, and keep the other figures of the report that is there."""
+    before = msgspec.json.decode((options.out / f"{REPORT}.json").read_bytes(), type=Report)
+    load_average = os.getloadavg()[0]
+    async with open_bench() as bench:
+        samples = await bench.soak(options.soak)
+    kept = [figure for figure in before.figures if not figure.measure.startswith(SOAK)]
+    return msgspec.structs.replace(
+        before,
+        figures=(*kept, *fit_slopes(samples)),
+        soak=tuple(samples),
+        soak_machine=describe_machine("benchmarks.e2b_server"),
+        soak_load_average=load_average,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.e2b_server", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="first commands that are timed (default 200)")
     parser.add_argument("--sandboxes", type=int, default=250, help="how many at once (default 250)")
     parser.add_argument("--soak", type=int, nargs="?", const=SOAK_DEFAULT, default=0, help="also look for leaks")
+    parser.add_argument("--only-soak", action="store_true", help="measure the soak alone")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where the report goes")
     options = parser.parse_args()
+    if options.only_soak and not options.soak:
+        options.soak = SOAK_DEFAULT
     # One connection for each followed command; the SDK reads this when it is imported.
     os.environ["E2B_MAX_CONNECTIONS"] = str(2 * options.sandboxes + 100)
-    report = anyio.run(measure, options, backend_options={"use_uvloop": True})
+    measured = measure_soak if options.only_soak else measure
+    report = anyio.run(measured, options, backend_options={"use_uvloop": True})
     print(write_report(report, options.out))
 
 

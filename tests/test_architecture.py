@@ -20,6 +20,7 @@ FORBIDDEN_MODULE_NAMES = {"utils", "util", "common", "helpers", "misc", "constan
 # Where a task is supervised: it logs, records the failure and goes on. Everything else names what it expects.
 BROAD_EXCEPT_ALLOWED = {
     "sandboxes/e2b.py:watch",  # the SDK ends a stream with a bare Exception among others
+    "orchestrator/simulation/loop_engine.py:_live",  # what an event raises is raised again where the engine is run
     "workers/desk.py:_run",  # a user's strategy may raise anything; it costs one task
 }
 # Signatures that a class of the standard library dictates.

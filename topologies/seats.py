@@ -2,7 +2,8 @@
 
 import msgspec
 
-from topologies.kinds import Role
+from topologies.charter import Charter
+from topologies.kinds import DistributionStrategy, Role
 
 
 class Office(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +82,7 @@ class MeshSeat(msgspec.Struct, frozen=True, tag="mesh"):
     quorum: float
     deadline_s: float
     watches: tuple[str, ...]
+    charter: Charter = Charter()
 
 
 class Lane(msgspec.Struct, frozen=True, array_like=True):
@@ -106,6 +108,7 @@ class RingSeat(msgspec.Struct, frozen=True, tag="ring"):
     lanes: tuple[Lane, ...]
     in_flight_max: int
     watches: tuple[str, ...]
+    charter: Charter = Charter()
 
 
 class DelegationSeat(msgspec.Struct, frozen=True, tag="delegation"):
@@ -120,8 +123,9 @@ class DelegationSeat(msgspec.Struct, frozen=True, tag="delegation"):
     strategies: tuple[str, ...]
     member_of: Office
     posts: tuple[Post, ...]
-    distribution: str
+    distribution: DistributionStrategy
     watches: tuple[str, ...]
+    charter: Charter = Charter()
 
 
 Seat = MeshSeat | RingSeat | DelegationSeat

@@ -94,6 +94,7 @@ class Checker:
                 found=f"{decision.key} takes effect under token {report.token} of {report.office!r} after {newest}",
             )
             self._tokens[report.office] = report.token
+        self._check_quorum(decision)
         tasks = Counter(vote.task for vote in decision.votes)
         self._effects.update(tasks)
         double = [task for task in tasks if self._effects[task] > 1]
@@ -104,7 +105,6 @@ class Checker:
             Invariant.ONE_EFFECT,
             found=f"{decision.key} was decided before its deadline without {', '.join(sorted(missing))}",
         )
-        self._check_quorum(decision)
         self._check_order(decision)
         weights = shares(decision)
         self.require(

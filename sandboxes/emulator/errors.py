@@ -12,6 +12,7 @@ An `OSError` of the file system becomes one of them through the one table in `os
 """
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 RPC_STATUSES = {
     "invalid_argument": 400,
@@ -26,6 +27,29 @@ RPC_STATUSES = {
     "deadline_exceeded": 504,
 }
 """HTTP status of each Connect code that this server uses."""
+
+
+class ErrorShown(Struct):
+    """The body of an `ApiError`."""
+
+    code: int
+    message: str
+
+
+class RpcErrorShown(Struct):
+    """The body of an `RpcError`."""
+
+    code: str
+    message: str
+
+
+class ProxyErrorShown(Struct, rename="camel"):
+    """The body of a `ProxyError`."""
+
+    sandbox_id: str
+    message: str
+    code: int
+    port: int | UnsetType = UNSET
 
 
 class EmulatorError(Exception):
@@ -59,7 +83,7 @@ class RpcError(EmulatorError):
         self.status = RPC_STATUSES[code]
 
     def body(self) -> bytes:
-        return msgspec.json.encode({"code": self.code, "message": str(self)})
+        return msgspec.json.encode(RpcErrorShown(self.code, writable(str(self))))
 
 
 class ProxyError(EmulatorError):
@@ -72,15 +96,18 @@ class ProxyError(EmulatorError):
         self.port = port
 
     def body(self) -> bytes:
-        fields: dict[str, str | int] = {"sandboxId": self.sandbox_id, "message": str(self), "code": self.status}
-        if self.port is not None:
-            fields["port"] = self.port
-        return msgspec.json.encode(fields)
+        port = UNSET if self.port is None else self.port
+        return msgspec.json.encode(ProxyErrorShown(writable(self.sandbox_id), str(self), self.status, port))
 
 
 def encode_error(status: int, message: str) -> bytes:
     """Return the body of an error of the control plane."""
-    return msgspec.json.encode({"code": status, "message": message})
+    return msgspec.json.encode(ErrorShown(status, writable(message)))
+
+
+def writable(text: str) -> str:
+    """Return a text that JSON can hold: bytes of a request that are no UTF-8 become question marks."""
+    return text.encode(errors="replace").decode()
 
 
 def sandbox_not_found(sandbox_id: str) -> ProxyError:

@@ -19,4 +19,4 @@ def make_token() -> str:
 
 def tokens_match(expected: str, given: str) -> bool:
     """Compare two secrets in a time that does not tell how much of them agrees."""
-    return secrets.compare_digest(expected.encode(), given.encode())
+    return secrets.compare_digest(expected.encode(), given.encode(errors="surrogatepass"))

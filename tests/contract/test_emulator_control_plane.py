@@ -167,7 +167,7 @@ async def test_more_sandboxes_than_allowed_are_a_rate_limit(connect_to):
         pytest.param(b"{", "Input data was truncated", id="no JSON"),
         pytest.param(b"{}", "missing required field `templateID`", id="no template"),
         pytest.param(b'{"templateID":"base","timeout":"soon"}', "`$.timeout`", id="wrong type"),
-        pytest.param(b'{"templateID":"base","timeout":-1}', "must not be negative", id="negative timeout"),
+        pytest.param(b'{"templateID":"base","timeout":-1}', "`int` >= 0 - at `$.timeout`", id="negative timeout"),
     ],
 )
 async def test_malformed_create_is_refused_with_its_reason(emulator, body, message):

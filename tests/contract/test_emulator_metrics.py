@@ -7,7 +7,8 @@ import anyio
 import pytest
 from e2b import SandboxNotFoundException
 
-from sandboxes.emulator.fleet.usage_sampler import SampleRing, Usage
+from sandboxes.emulator.fleet.usage import Usage
+from sandboxes.emulator.fleet.usage_sampler import SampleRing
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 

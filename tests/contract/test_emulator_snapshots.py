@@ -203,9 +203,9 @@ async def test_synchronous_sdk_takes_a_snapshot_and_forks(client, sandbox):
         pytest.param("snapshots", {"name": "Not A Name"}, "Invalid name", id="name"),
         pytest.param("snapshots", {"name": "theirs/state"}, "must match your team", id="namespace"),
         pytest.param("snapshots", {"memory": 1}, "`$.memory`", id="memory"),
-        pytest.param("fork", {"count": 0}, "between 1 and 100", id="no fork"),
-        pytest.param("fork", {"count": 101}, "between 1 and 100", id="too many forks"),
-        pytest.param("fork", {"timeout": -1}, "must not be negative", id="fork of the past"),
+        pytest.param("fork", {"count": 0}, "`int` >= 1 - at `$.count`", id="no fork"),
+        pytest.param("fork", {"count": 101}, "`int` <= 100 - at `$.count`", id="too many forks"),
+        pytest.param("fork", {"timeout": -1}, "`int` >= 0 - at `$.timeout`", id="fork of the past"),
     ],
 )
 async def test_malformed_copy_is_refused_with_its_reason(api, sandbox, path, body, reason):
@@ -225,8 +225,9 @@ async def test_malformed_list_of_snapshots_is_refused(api, query):
         assert answer.status == 400
 
 
-async def test_concurrent_snapshot_and_kill_leave_nothing_undone(client, sandbox, is_alive):
-    pid = (await sandbox.commands.run("sleep 600", background=True, timeout=0)).pid
+async def test_concurrent_snapshot_and_kill_leave_nothing_undone(client, sandbox, is_alive, find_pid):
+    number = (await sandbox.commands.run("sleep 600", background=True, timeout=0)).pid
+    pid = find_pid(sandbox, number)
     await sandbox.commands.run("head -c 20000000 /dev/zero > large")
 
     async def take():

@@ -177,7 +177,7 @@ async def test_stopped_watch_leaves_no_descriptor(sandbox, eventually):
 
 async def test_end_of_time_is_told_to_on_exit(sandbox, eventually):
     ends = []
-    # In a task of its own: the SDK cancels the task that called it (see e2b.md, 0.6).
+    # In a task of its own: the SDK cancels the task that called it.
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: sandbox.files.watch_dir(".", lambda event: None, ends.append, timeout=0.3))
     await eventually(lambda: len(ends) == 1)

@@ -145,10 +145,10 @@ async def test_removed_webhook_hears_no_more(api, client, register, receiver, ev
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        pytest.param({"name": ""}, "name is empty", id="name"),
-        pytest.param({"events": []}, "events is empty", id="no events"),
+        pytest.param({"name": ""}, "length >= 1 - at `$.name`", id="name"),
+        pytest.param({"events": []}, "length >= 1 - at `$.events`", id="no events"),
         pytest.param({"events": ["sandbox.lifecycle.born"]}, "`$.events[0]`", id="unknown event"),
-        pytest.param({"signatureSecret": ""}, "signatureSecret is empty", id="secret"),
+        pytest.param({"signatureSecret": ""}, "length >= 1 - at `$.signatureSecret`", id="secret"),
         pytest.param({"url": "ftp://127.0.0.1/"}, "is not an HTTP address", id="scheme"),
         pytest.param({"url": "http://127.0.0.1:x/"}, "is malformed", id="port"),
         pytest.param({"url": "http://example.com/"}, "beyond this machine", id="remote name"),

@@ -72,8 +72,12 @@ def test_one_strategy_earns_the_same_in_every_topology(swarm, topology):
 
 
 def test_roles_and_shape_are_those_of_the_topology(swarm, topology):
-    graph, roles = swarm(topology).plan.topology.graph, Counter(row.role for row in swarm(topology).summary.per_agent)
+    """The shape is that of the edges that carried work; what stands by for a death carried Join and Leave only."""
+    run = swarm(topology)
+    roles = Counter(row.role for row in run.summary.per_agent)
+    graph = nx.DiGraph([edge for edge, messages in run.messages.items() if messages > 2])
     undirected = nx.Graph(graph)
+    assert set(graph) == set(run.plan.topology.agents)
     match topology:
         case "mesh":
             assert roles == {"peer": 5}
@@ -88,3 +92,8 @@ def test_roles_and_shape_are_those_of_the_topology(swarm, topology):
         case "star":
             assert roles == {"hub": 1, "spoke": 4}
             assert sorted(dict(undirected.degree).values()) == [1, 1, 1, 1, 4]
+
+
+def test_every_agent_has_a_neighbour_to_do_its_work_when_it_dies(swarm, topology):
+    graph = nx.Graph(swarm(topology).plan.topology.graph)
+    assert all(nx.is_connected(graph.subgraph(set(graph) - {agent})) for agent in graph)

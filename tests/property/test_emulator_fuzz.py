@@ -1,87 +1,39 @@
 """Whatever bytes, frames and paths a client sends: an answer in time, never the server's own failure, never outside."""
 
-import asyncio
 import os
 import struct
 from pathlib import Path
 
-import aiohttp
-import anyio
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from sandboxes.emulator import EmulatorServer
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.fleet.paths import SandboxPaths
 
-ANSWER_DEADLINE_S = 5.0
 SERVER_FAILURE = 500
 UNARY = ("Stat", "MakeDir", "Move", "ListDir", "Remove", "CreateWatcher", "GetWatcherEvents", "RemoveWatcher")
 STREAMS = ("/process.Process/StreamInput", "/process.Process/Connect", "/filesystem.Filesystem/WatchDir")
 
 pieces = st.sampled_from(
-    ["..", ".", "", "~", "a", "é", "\0", "\ud800", "\udcff", "x" * 300, "link", "loop", "C:\\", "%2e%2e"]
+    ["..", ".", "", "~", "a", "é", "\0", "\ud800", "\udcff", "x" * 300, "link", "own", "up", "loop", "C:\\", "%2e%2e"]
 )
 paths = st.one_of(st.text(max_size=40), st.lists(pieces, max_size=8).map("/".join), st.just("d/" * 3000))
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-class Fuzzed:
-    """A server with one sandbox, in a task that lives as long as the module's tests."""
-
-    def __init__(self, runner):
-        self._runner = runner
-        self._ready, self._stopped = asyncio.Event(), asyncio.Event()
-
-    def ask(self, method, path, **options):
-        return self._runner.run(self._ask(method, path, **options))
-
-    async def start(self):
-        self._task = asyncio.create_task(self._serve())
-        with anyio.fail_after(ANSWER_DEADLINE_S):
-            await self._ready.wait()
-
-    async def stop(self):
-        self._stopped.set()
-        await self._task
-
-    async def _ask(self, method, path, headers=(), **options):
-        with anyio.fail_after(ANSWER_DEADLINE_S):
-            async with self._http.request(
-                method, path, headers={**self._headers, **dict(headers)}, **options
-            ) as answer:
-                return answer.status, await answer.read()
-
-    async def _serve(self):
-        async with EmulatorServer("key") as server, aiohttp.ClientSession(server.url) as self._http:
-            body = {"templateID": "base", "timeout": 600}
-            async with self._http.post("/v2/sandboxes", json=body, headers={"X-API-KEY": "key"}) as answer:
-                created = await answer.json()
-            self._headers = {"E2b-Sandbox-Id": created["sandboxID"], "X-Access-Token": created["envdAccessToken"]}
-            self._ready.set()
-            await self._stopped.wait()
-
-
-@pytest.fixture(scope="module")
-def fuzzed():
-    with asyncio.Runner() as runner:
-        service = Fuzzed(runner)
-        runner.run(service.start())
-        yield service
-        runner.run(service.stop())
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["beside", "enclosed"])
+def tree(request, tmp_path_factory):
     """A sandbox's files with links of all kinds, next to something that is not the sandbox's."""
     outer = tmp_path_factory.mktemp("outer").resolve()
     (outer / "secret").write_text("secret")
-    sandbox = SandboxPaths(outer / "root")
+    sandbox = SandboxPaths(outer / "root", is_enclosed=request.param)
     sandbox.home.mkdir(parents=True)
     for directory in (sandbox.root, sandbox.home):
         (directory / "link").symlink_to(outer)
         (directory / "loop").symlink_to("loop")
+        (directory / "own").symlink_to("/home/user/a")
+        (directory / "up").symlink_to("/home/.sandbox/../..")
         (directory / "a").mkdir()
     return sandbox
 

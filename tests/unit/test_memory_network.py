@@ -158,3 +158,21 @@ def test_pipe_ends_when_whoever_served_it_is_done(run_virtual):
                 await pipe.receive()
 
     run_virtual(main)
+
+
+def test_delays_of_one_pipe_are_its_own(run_virtual):
+    """In which order a cancelled process closes its pipes is chance; no other pipe is to show it."""
+
+    async def arrivals(disturb):
+        rng = random.Random(1)
+        (here, there), (other, _) = MemoryPipe.pair(rng), MemoryPipe.pair(rng)
+        times = []
+        for _ in range(20):
+            for _ in range(disturb):
+                await other.send(b"more")
+            await here.send(b"data")
+            await there.receive()
+            times.append(anyio.current_time())
+        return times
+
+    assert run_virtual(arrivals, 0) == run_virtual(arrivals, 3)

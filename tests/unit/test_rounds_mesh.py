@@ -239,6 +239,14 @@ def test_vote_that_came_before_its_owner_died_is_not_cast_again():
     assert [voters(report) for report in deliver(first, "b")] == [["a", "b", "c"]]
 
 
+def test_last_vote_of_the_dead_is_passed_on_by_whoever_has_its_voice_now():
+    """Its ballot reached this agent, maybe nobody else: without it they would wait for their deadline."""
+    first = peer(X="abc")
+    first.on_tick(make_tick(1))
+    deliver(first, "c")
+    assert ballots(lose(first, "c")) == {"b": Ballot(1, (vote("a", "1/X/momentum#0"), vote("c", "1/X/momentum#2")))}
+
+
 def test_whoever_comes_to_have_the_first_voice_reports_what_its_owner_may_not_have():
     second = peer("b", X="abc")
     second.on_tick(make_tick(1))

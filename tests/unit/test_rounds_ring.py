@@ -5,12 +5,14 @@ import math
 import pytest
 from fixed_desk import FixedDesk, make_tick, vote
 
+from topologies.charter import Charter
 from topologies.kinds import Role
 from topologies.messages import Item, Join, LaneDone
 from topologies.round import Report, Send
 from topologies.rounds import create_round
 from topologies.seats import Lane, RingSeat
-from topologies.stages import KEPT_MAX, WAITING_MAX, RingOverflow, fuse, signal
+from topologies.stages import WAITING_MAX, RingOverflow, fuse, signal
+from topologies.way import KEPT_MAX
 
 MOMENTUM = (("momentum", "X"),)
 LANE = Lane(("d", "s", "r", "e"), ("X",), ((), MOMENTUM, (), ()))
@@ -36,7 +38,7 @@ def momentum(agent, round=1):
 
 
 def decided(round=1):
-    return fuse(item(round, (momentum("s", round),)), LANE).decisions
+    return fuse(item(round, (momentum("s", round),)), LANE, charter=Charter()).decisions
 
 
 def admitted(actions):
@@ -176,7 +178,9 @@ def test_one_that_is_dead_is_passed_by_at_each_stage(agent, dead, to):
 def test_what_was_handed_to_the_dead_lately_is_handed_to_the_next_once():
     data = stage("d", in_flight_max=99)
     items = [data.on_tick(make_tick(round))[0].message for round in range(1, KEPT_MAX + 3)]
-    assert lose(data, "s") == [Send("r", one) for one in items[2:]]
+    again = lose(data, "s")
+    assert [(action.to, action.message.tick.round) for action in again] == [("r", one.tick.round) for one in items[2:]]
+    assert [tick.round for tick in again[0].message.earlier] == [1, 2]  # these went past the one after the next
     assert lose(data, "s") == []
 
 

@@ -9,8 +9,7 @@ import msgspec
 from sandboxes.memory_network import MemoryNetwork
 from strategies import Bar
 from topologies.detector import DetectorSettings
-from topologies.kinds import Role
-from topologies.leading import LEAST_LOADED
+from topologies.kinds import DistributionStrategy, Role
 from topologies.seats import Branch, DelegationSeat, MeshSeat, MeshSlot, Office, Post
 from workers.codec import (
     PROTOCOL_VERSION,
@@ -30,8 +29,8 @@ from workers.worker import Worker
 TOKEN = "token-of-the-swarm"
 OFFICE = Office("hub", ("hub", "spoke"), ("hub", "spoke"))
 POST = Post(OFFICE, (Branch("hub", {}), Branch("spoke", {"momentum": 1})), None, 2.0)
-HUB = DelegationSeat("hub", Role.HUB, (), OFFICE, (POST,), LEAST_LOADED, ("spoke",))
-SPOKE = DelegationSeat("spoke", Role.SPOKE, ("momentum",), OFFICE, (POST,), LEAST_LOADED, ("hub",))
+HUB = DelegationSeat("hub", Role.HUB, (), OFFICE, (POST,), DistributionStrategy.LEAST_LOADED, ("spoke",))
+SPOKE = DelegationSeat("spoke", Role.SPOKE, ("momentum",), OFFICE, (POST,), DistributionStrategy.LEAST_LOADED, ("hub",))
 DETECTOR = DetectorSettings.paced(0.5)
 BAR = Bar("day", 1.0, 1.0, 1.0, 1.0, 0.0)
 SHOWING = {"authorization": f"Bearer {TOKEN}"}

@@ -8,11 +8,12 @@ the first voice reports; the others know the decision too, and report it when th
 
 from dataclasses import dataclass, field
 
+from topologies.conclusion import conclude
 from topologies.messages import Ballot, Decision, Message, Tick, Vote
 from topologies.round import Action, Desk, Report, Send, SetTimer
 from topologies.seats import MeshSeat
 from topologies.voices import Voices, slot_tasks
-from topologies.voting import decide, quorum_size
+from topologies.voting import quorum_size
 
 ROUNDS_KEPT = 64
 ROUNDS_MENDED = 4  # the latest rounds that a change of voices is made good for
@@ -20,11 +21,18 @@ ROUNDS_MENDED = 4  # the latest rounds that a change of voices is made good for
 
 @dataclass(slots=True)
 class _State:
+    round: int
     tick: Tick | None = None
     votes: dict[str, Vote] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
-    keys: dict[str, list[frozenset[str]]] = field(default_factory=dict)  # by symbol and slot, the tasks of the voice
+    _keys: dict[str, list[frozenset[str]]] = field(default_factory=dict)
+
+    def keys(self, symbol: str, voices: Voices) -> list[frozenset[str]]:
+        """Name the tasks of each voice on a symbol."""
+        if symbol not in self._keys:
+            self._keys[symbol] = voices.task_keys(self.round, symbol)
+        return self._keys[symbol]
 
 
 class MeshRound:
@@ -74,16 +82,18 @@ class MeshRound:
         return self._settle(state, state.tick, quorum=self._seat.quorum)
 
     def on_peer(self, peer: str, *, is_alive: bool) -> list[Action]:
+        before = self._voices.mine(tuple(self._seat.slots))
         if is_alive:
             self._voices.regain(peer)
         else:
             self._voices.lose(peer)
+        has_more = any(voice not in before for voice in self._voices.mine(tuple(self._seat.slots)))
         actions: list[Action] = []
         for state in [self._rounds[number] for number in sorted(self._rounds)[-ROUNDS_MENDED:]]:
             if state.tick is None:
                 continue
             has_new = self._vote(state, state.tick)
-            to = None if has_new else {peer} if is_alive else self._voices.substitutes(state.tick.symbols)
+            to = None if has_new or has_more else {peer} if is_alive else self._voices.substitutes(state.tick.symbols)
             actions += self._ballots(state, state.tick, to=to)
             actions += self._settle(state, state.tick)
         return actions
@@ -97,7 +107,7 @@ class MeshRound:
     def _enter(self, round: int) -> _State | None:
         """Return what is known of a round; None when it is so late that it has been forgotten."""
         if round > self._forgotten and round not in self._rounds:
-            self._rounds[round] = _State()
+            self._rounds[round] = _State(round)
             while len(self._rounds) > ROUNDS_KEPT:
                 self._forgotten = min(self._rounds)
                 del self._rounds[self._forgotten]
@@ -121,9 +131,17 @@ class MeshRound:
         return bool(tasks)
 
     def _ballots(self, state: _State, tick: Tick, *, to: set[str] | None) -> list[Action]:
-        """One ballot to each holder of another voice (or only to some), with this agent's votes on shared symbols."""
+        """One ballot to each holder of another voice (or only to some), with the votes of this agent's voices.
+
+        Also with those that a dead owner cast before: its last ballots may have reached this agent and not all.
+        """
         per_peer: dict[str, list[Vote]] = {}
-        mine = [vote for vote in state.votes.values() if vote.agent == self._seat.agent]
+        spoken_for = {
+            key
+            for symbol, number, _ in self._voices.mine(tick.symbols)
+            for key in state.keys(symbol, self._voices)[number]
+        }
+        mine = [vote for vote in state.votes.values() if vote.agent == self._seat.agent or vote.task in spoken_for]
         for vote in sorted(mine, key=lambda vote: vote.task):
             for holder in sorted(set(self._voices.holders(vote.symbol))):
                 if holder != self._seat.agent and not self._voices.is_dead(holder) and (to is None or holder in to):
@@ -134,12 +152,13 @@ class MeshRound:
         """Decide what can be decided, and report where this agent has the first voice that spoke."""
         due: list[Decision] = []
         for symbol in sorted({symbol for symbol, _, _ in self._voices.mine(tick.symbols)}):
-            if symbol not in state.keys:
-                state.keys[symbol] = self._voices.task_keys(tick.round, symbol)
-            spoken = [number for number, keys in enumerate(state.keys[symbol]) if keys <= state.votes.keys()]
+            voices = enumerate(state.keys(symbol, self._voices))
+            spoken = [number for number, keys in voices if keys <= state.votes.keys()]
             if symbol not in state.decisions and len(spoken) >= quorum_size(len(self._voices.slots(symbol)), quorum):
-                votes = [vote for vote in state.votes.values() if vote.symbol == symbol]
-                state.decisions[symbol] = decide(votes, round=tick.round, symbol=symbol)
+                invited = [task for tasks in self._voices.tasks(tick.round, symbol) for task in tasks]
+                state.decisions[symbol] = conclude(
+                    state.votes.values(), invited, tick=tick, symbol=symbol, charter=self._seat.charter
+                )
             is_reporter = bool(spoken) and self._voices.holders(symbol)[spoken[0]] == self._seat.agent
             if symbol in state.decisions and symbol not in state.reported and is_reporter:
                 state.reported.add(symbol)

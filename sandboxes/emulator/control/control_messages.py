@@ -1,17 +1,26 @@
 """The bodies of the control plane's calls about sandboxes, as E2B's REST API spells them."""
 
 from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sandboxes.emulator.fleet.network_settings import NetworkSettings
+from sandboxes.emulator.fleet.sandbox import PauseMode, SandboxState
 
+TIMEOUT_MAX_S = 365 * 24 * 3600
+"""Beyond any plan's 24 hours, which this server does not impose; a calendar has an end, too."""
 TIMEOUT_DEFAULT_S = 300
 """What E2B gives a sandbox whose creator names no timeout."""
 RESUME_TIMEOUT_DEFAULT_S = 15
 FORK_TIMEOUT_DEFAULT_S = 15
 REFRESH_DEFAULT_S = 15
+FORKS_MAX = 100
+
+Seconds = Annotated[int, Meta(ge=0, le=TIMEOUT_MAX_S)]
+"""How long from now."""
+Unsupported = Annotated[msgspec.Raw | UnsetType, Meta(description="Not supported here: any value but null is a 501.")]
 
 
 class AutoResume(Struct):
@@ -24,7 +33,7 @@ class NewSandbox(Struct, rename="camel"):
     """The body of create."""
 
     template: str = msgspec.field(name="templateID")
-    timeout: int = TIMEOUT_DEFAULT_S
+    timeout: Seconds = TIMEOUT_DEFAULT_S
     metadata: dict[str, str] = {}
     env_vars: dict[str, str] = {}
     network: NetworkSettings = NetworkSettings()
@@ -32,21 +41,21 @@ class NewSandbox(Struct, rename="camel"):
     auto_pause: bool = False
     auto_pause_memory: bool = True
     auto_resume: AutoResume = msgspec.field(default_factory=AutoResume)
-    mcp: msgspec.Raw | UnsetType = UNSET
-    iam: msgspec.Raw | UnsetType = UNSET
-    volume_mounts: msgspec.Raw | UnsetType = UNSET
+    mcp: Unsupported = UNSET
+    iam: Unsupported = UNSET
+    volume_mounts: Unsupported = UNSET
 
 
 class TimeoutWish(Struct):
     """The body of set-timeout, in seconds from now."""
 
-    timeout: int
+    timeout: Seconds
 
 
 class ConnectWish(Struct):
     """The body of connect."""
 
-    timeout: int = TIMEOUT_DEFAULT_S
+    timeout: Seconds = TIMEOUT_DEFAULT_S
     memory: bool = True
     """Whether what stood still goes on; otherwise it is killed."""
 
@@ -54,7 +63,7 @@ class ConnectWish(Struct):
 class ResumeWish(Struct, rename="camel"):
     """The body of resume, the older form of connect."""
 
-    timeout: int = RESUME_TIMEOUT_DEFAULT_S
+    timeout: Seconds = RESUME_TIMEOUT_DEFAULT_S
     auto_pause: bool | UnsetType = UNSET
     memory: bool = True
 
@@ -62,7 +71,7 @@ class ResumeWish(Struct, rename="camel"):
 class RefreshWish(Struct):
     """The body of refresh, in seconds from now."""
 
-    duration: int = REFRESH_DEFAULT_S
+    duration: Seconds = REFRESH_DEFAULT_S
 
 
 class PauseWish(Struct, rename="camel"):
@@ -83,8 +92,8 @@ class SnapshotWish(Struct):
 class ForkWish(Struct):
     """The body of fork."""
 
-    timeout: int = FORK_TIMEOUT_DEFAULT_S
-    count: int = 1
+    timeout: Seconds = FORK_TIMEOUT_DEFAULT_S
+    count: Annotated[int, Meta(ge=1, le=FORKS_MAX)] = 1
 
 
 class CreatedSandbox(Struct, omit_defaults=True):
@@ -124,7 +133,7 @@ class Lifecycle(Struct, rename="camel"):
     """What happens at a sandbox's end, in its details."""
 
     auto_resume: bool
-    on_timeout: str
+    on_timeout: Literal["kill", "pause"]
 
 
 class ListedSandbox(Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -138,7 +147,7 @@ class ListedSandbox(Struct, rename="camel", kw_only=True, omit_defaults=True):
     cpu_count: int
     memory_mb: int = msgspec.field(name="memoryMB")
     disk_size_mb: int = msgspec.field(name="diskSizeMB")
-    state: str
+    state: SandboxState
     envd_version: str
     metadata: dict[str, str]
     alias: str | None = None
@@ -151,4 +160,4 @@ class SandboxDetail(ListedSandbox, rename="camel", kw_only=True, omit_defaults=T
     allow_internet_access: bool | None = None
     network: NetworkSettings
     lifecycle: Lifecycle
-    pause_mode: str | None = None
+    pause_mode: PauseMode | None = None

@@ -1,19 +1,26 @@
 """The calls that read what happened to sandboxes, and those that say who is to be told of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 from aiohttp import web
-from multidict import MultiMapping
 
-from sandboxes.emulator.control.pages import read_number
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.control.routes import Call, Route, reply
-from sandboxes.emulator.control.webhooks import Webhooks, WebhookUpdate, WebhookWish
-from sandboxes.emulator.errors import ApiError
-from sandboxes.emulator.fleet.lifecycle_events import EventQuery, EventType, LifecycleEvents
+from sandboxes.emulator.control.webhooks import Webhooks, WebhookShown, WebhookUpdate, WebhookWish
+from sandboxes.emulator.fleet.lifecycle_events import EventQuery, EventType, LifecycleEvent, LifecycleEvents
+from sandboxes.emulator.parameters import FlagParameter, ListParameter, NumberParameter
 
 PAGE_SIZE_DEFAULT = 10
 PAGE_SIZE_MAX = 100
 OFFSET_MAX = 2**53
+
+TYPES = ListParameter(name="types", meaning="Only events of these types.", choices=tuple(EventType))
+OFFSET = NumberParameter(name="offset", meaning="How many to pass over.", bounds=(0, OFFSET_MAX), default=0)
+LIMIT = NumberParameter(
+    name="limit", meaning="How many events at most.", bounds=(1, PAGE_SIZE_MAX), default=PAGE_SIZE_DEFAULT
+)
+ORDER_ASC = FlagParameter(name="orderAsc", meaning="The first first, instead of the last first.")
 
 
 class EventCalls:
@@ -25,23 +32,25 @@ class EventCalls:
 
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes."""
-        yield Route("GET", "/events/sandboxes", self.list_events)
-        yield Route("GET", "/events/sandboxes/{sandbox_id}", self.list_events)
-        yield Route("GET", "/events/webhooks", self.list_webhooks)
-        yield Route("POST", "/events/webhooks", self.add_webhook)
-        one = "/events/webhooks/{webhook_id}"
-        yield Route("GET", one, self.get_webhook)
-        yield Route("PATCH", one, self.update_webhook)
-        yield Route("DELETE", one, self.remove_webhook)
+        listed = Contract(parameters=(TYPES, OFFSET, LIMIT, ORDER_ASC), answers={200: list[LifecycleEvent]})
+        yield Route("GET", "/events/sandboxes", self.list_events, listed)
+        yield Route("GET", "/events/sandboxes/{sandbox_id}", self.list_events, listed)
+        hooks, one = "/events/webhooks", "/events/webhooks/{webhook_id}"
+        yield Route("GET", hooks, self.list_webhooks, Contract(answers={200: list[WebhookShown]}))
+        yield Route("POST", hooks, self.add_webhook, Contract(takes=WebhookWish, answers={201: WebhookShown}))
+        shown = Contract(answers={200: WebhookShown}, refuses=(404,))
+        yield Route("GET", one, self.get_webhook, shown)
+        yield Route("PATCH", one, self.update_webhook, replace(shown, takes=WebhookUpdate))
+        yield Route("DELETE", one, self.remove_webhook, shown)
 
     async def list_events(self, call: Call) -> web.Response:
         """List the events of one sandbox or of all, the last first unless asked otherwise."""
         query = EventQuery(
             sandbox_id=call.path.get("sandbox_id"),
-            types=read_types(call.request.query),
-            offset=read_number(call.query, "offset", default=0, bounds=(0, OFFSET_MAX)),
-            limit=read_number(call.query, "limit", default=PAGE_SIZE_DEFAULT, bounds=(1, PAGE_SIZE_MAX)),
-            is_ascending=read_flag(call.query, "orderAsc"),
+            types=frozenset(map(EventType, TYPES.read(call.query))),
+            offset=OFFSET.read(call.query),
+            limit=LIMIT.read(call.query),
+            is_ascending=ORDER_ASC.read(call.query),
         )
         return reply(self._events.select(query))
 
@@ -67,20 +76,3 @@ class EventCalls:
         webhook = self._webhooks.require(call.path["webhook_id"])
         self._webhooks.remove(webhook)
         return reply(webhook.describe())
-
-
-def read_types(query: MultiMapping[str]) -> frozenset[EventType]:
-    """Return the types to show, given several times or with commas. Raises `ApiError` (400) for an unknown one."""
-    texts = [text for value in query.getall("types", []) for text in value.split(",")]
-    try:
-        return frozenset(EventType(text) for text in texts)
-    except ValueError as error:
-        raise ApiError(400, f"types holds an unknown one: {error}; there are {', '.join(EventType)}") from error
-
-
-def read_flag(query: Mapping[str, str], name: str) -> bool:
-    """Return a flag of the query, false if it is absent. Raises `ApiError` (400)."""
-    text = query.get(name, "false")
-    if text not in ("true", "false"):
-        raise ApiError(400, f"{name} is {text!r}: it must be true or false")
-    return text == "true"

@@ -6,11 +6,12 @@ from dataclasses import replace
 from aiohttp import web
 from msgspec import UNSET
 
-from sandboxes.emulator.control.control_messages import ConnectWish, PauseWish, ResumeWish
+from sandboxes.emulator.contracts import Contract
+from sandboxes.emulator.control.control_messages import ConnectWish, CreatedSandbox, PauseWish, ResumeWish
 from sandboxes.emulator.control.routes import Call, Route, both_versions, reply, reply_nothing
 from sandboxes.emulator.control.sandbox_descriptions import describe_created
-from sandboxes.emulator.control.sandbox_wishes import require_timeout
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.fleet.egress_rules import make_rules
 from sandboxes.emulator.fleet.lifecycle import SandboxLifecycle
 from sandboxes.emulator.fleet.lifecycle_events import EventType, LifecycleEvents
 from sandboxes.emulator.fleet.network_policy import NetworkPolicy
@@ -38,10 +39,16 @@ class LifecycleCalls:
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes."""
         one = "/sandboxes/{sandbox_id}"
-        yield Route("POST", f"{one}/pause", self.pause)
-        yield from both_versions(Route("POST", f"{one}/connect", self.connect))
-        yield Route("POST", f"{one}/resume", self.resume)
-        yield Route("PUT", f"{one}/network", self.update_network)
+        paused = Contract(takes=PauseWish, answers={204: None}, refuses=(404, 409, 503))
+        yield Route("POST", f"{one}/pause", self.pause, paused)
+        connected = Contract(
+            takes=ConnectWish, answers={200: CreatedSandbox, 201: CreatedSandbox}, refuses=(404, 429, 503)
+        )
+        yield from both_versions(Route("POST", f"{one}/connect", self.connect, connected))
+        resumed = Contract(takes=ResumeWish, answers={201: CreatedSandbox}, refuses=(404, 409, 429, 503))
+        yield Route("POST", f"{one}/resume", self.resume, resumed)
+        updated = Contract(takes=NetworkUpdate, answers={204: None}, refuses=(404, 501))
+        yield Route("PUT", f"{one}/network", self.update_network, updated)
 
     async def pause(self, call: Call) -> web.Response:
         """Pause a running sandbox (204), unless it is paused already (409)."""
@@ -53,7 +60,7 @@ class LifecycleCalls:
     async def connect(self, call: Call) -> web.Response:
         """Give a client access to a sandbox: wake a paused one (201), move the end of a running one later (200)."""
         wish = await call.decode(ConnectWish)
-        timeout_s = require_timeout(wish.timeout)
+        timeout_s = wish.timeout
         sandbox = self._registry.require(call.path["sandbox_id"])
         if await self._lifecycle.resume(sandbox, timeout_s, reboots=not wish.memory):
             return reply(describe_created(sandbox), 201)
@@ -64,7 +71,7 @@ class LifecycleCalls:
     async def resume(self, call: Call) -> web.Response:
         """Wake a paused sandbox (201), as the SDK's earlier versions did; a running one is a conflict (409)."""
         wish = await call.decode(ResumeWish)
-        timeout_s = require_timeout(wish.timeout)
+        timeout_s = wish.timeout
         sandbox = self._registry.require(call.path["sandbox_id"])
         if not await self._lifecycle.resume(sandbox, timeout_s, reboots=not wish.memory):
             raise ApiError(409, f"sandbox {sandbox.id!r} is already running: use connect for either state")
@@ -80,10 +87,11 @@ class LifecycleCalls:
         sandbox = self._registry.require_running(call.path["sandbox_id"])
         check_egress(update)
         allows_internet = None if update.allow_internet_access is UNSET else update.allow_internet_access
-        self._policy.admit(update, allows_internet=allows_internet)
+        self._policy.admit(update, allows_internet=allows_internet, sandbox=sandbox)
         network = replace_egress(sandbox.spec.network, update)
         sandbox.spec = replace(sandbox.spec, network=network, allows_internet=allows_internet)
-        self._policy.warn(sandbox.id, network, allows_internet=allows_internet)
+        sandbox.processes.launcher.namespaces.set_rules(make_rules(network, allows_internet=allows_internet))
+        self._policy.warn(sandbox.id)
         self._events.tell(
             EventType.UPDATED,
             sandbox,

@@ -5,11 +5,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl, unquote
 
-from sandboxes.emulator.clock import parse_timestamp
-from sandboxes.emulator.errors import ApiError
+from multidict import MultiMapping
+
 from sandboxes.emulator.fleet.sandbox import Sandbox, SandboxState
+from sandboxes.emulator.parameters import (
+    ChoiceParameter,
+    ListParameter,
+    MomentParameter,
+    NumberParameter,
+    Parameter,
+    TextParameter,
+)
 
 PAGE_SIZE_MAX = 100
+SEQUENCE_MAX = 2**53
+
+METADATA = TextParameter(
+    name="metadata",
+    meaning="Only sandboxes with all these pairs: each name and value quoted, the pairs encoded as a query string.",
+)
+STATE = ListParameter(name="state", meaning="Only sandboxes in these states.", choices=tuple(SandboxState))
+TEMPLATE = TextParameter(name="template", meaning="Only sandboxes of this template, by its id or name.")
+STARTED_AFTER = MomentParameter(name="startedAfter", meaning="Only sandboxes that were started after this moment.")
+ORDER = ChoiceParameter(
+    name="order", meaning="By start, the last first or the first first.", choices=("asc", "desc"), default="desc"
+)
+LIMIT = NumberParameter(
+    name="limit", meaning="How many rows at most.", bounds=(1, PAGE_SIZE_MAX), default=PAGE_SIZE_MAX
+)
+NEXT_TOKEN = NumberParameter(
+    name="nextToken", meaning="The X-Next-Token that came with the page before.", bounds=(0, SEQUENCE_MAX)
+)
+LIST_PARAMETERS: tuple[Parameter, ...] = (METADATA, STATE, TEMPLATE, STARTED_AFTER, ORDER, LIMIT, NEXT_TOKEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,37 +61,17 @@ class Page:
     next_token: str | None
 
 
-def parse_query(query: Mapping[str, str], *, states: frozenset[str] = frozenset(SandboxState)) -> ListQuery:
+def parse_query(query: MultiMapping[str], *, states: frozenset[str] = frozenset(SandboxState)) -> ListQuery:
     """Read the query string; without a state it shows `states`. Raises `ApiError` (400) naming what is wrong."""
-    try:
-        started_after = parse_timestamp(query["startedAfter"]) if "startedAfter" in query else None
-        limit = int(query.get("limit", PAGE_SIZE_MAX))
-        after = int(query["nextToken"]) if "nextToken" in query else None
-    except ValueError as error:
-        raise ApiError(400, f"startedAfter, limit or nextToken is malformed: {error}") from error
-    if not 1 <= limit <= PAGE_SIZE_MAX:
-        raise ApiError(400, f"limit is {limit}: it must lie between 1 and {PAGE_SIZE_MAX}")
-    order = query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise ApiError(400, f"order is {order!r}: it must be asc or desc")
     return ListQuery(
-        metadata=parse_metadata(query.get("metadata", "")),
-        states=parse_states(query["state"]) if "state" in query else states,
-        template=query.get("template"),
-        started_after=started_after,
-        is_ascending=order == "asc",
-        limit=limit,
-        after_sequence=after,
+        metadata=parse_metadata(METADATA.find(query) or ""),
+        states=frozenset(STATE.read(query)) or states,
+        template=TEMPLATE.find(query),
+        started_after=STARTED_AFTER.find(query),
+        is_ascending=ORDER.read(query) == "asc",
+        limit=LIMIT.read(query),
+        after_sequence=NEXT_TOKEN.find(query),
     )
-
-
-def parse_states(text: str) -> frozenset[str]:
-    """Read the states to show. Raises `ApiError` (400) for one that does not exist."""
-    states = frozenset(text.split(","))
-    unknown = sorted(states - set(SandboxState))
-    if unknown:
-        raise ApiError(400, f"state is {unknown[0]!r}: it must be running or paused")
-    return states
 
 
 def parse_metadata(text: str) -> dict[str, str]:

@@ -7,17 +7,24 @@ from aiohttp import web
 from msgspec import Struct
 
 from sandboxes.emulator.clock import from_seconds
-from sandboxes.emulator.control.pages import read_number
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.control.routes import Call, Route, reply
 from sandboxes.emulator.errors import ApiError
 from sandboxes.emulator.fleet.registry import SandboxRegistry
 from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.fleet.usage_sampler import MetricsSampler, Sample
+from sandboxes.emulator.parameters import ListParameter, NumberParameter
 
 SANDBOXES_ASKED_MAX = 100
 SECONDS_MAX = 253_402_300_799
 """The end of the year 9999."""
 MEBIBYTE = 1024 * 1024
+
+START = NumberParameter(name="start", meaning="From this second since 1970 on.", bounds=(0, SECONDS_MAX), default=0)
+END = NumberParameter(name="end", meaning="Up to this second since 1970.", bounds=(0, SECONDS_MAX), default=SECONDS_MAX)
+SANDBOX_IDS = ListParameter(
+    name="sandbox_ids", meaning="Whose measurements.", length_max=SANDBOXES_ASKED_MAX, is_required=True
+)
 
 
 class Metric(Struct, rename="camel"):
@@ -49,26 +56,25 @@ class MetricCalls:
 
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes; the first one must be tried before that of a single sandbox."""
-        yield Route("GET", "/sandboxes/metrics", self.list_many)
-        yield Route("GET", "/sandboxes/{sandbox_id}/metrics", self.list_one)
+        many = Contract(parameters=(SANDBOX_IDS,), answers={200: MetricsOfMany})
+        yield Route("GET", "/sandboxes/metrics", self.list_many, many)
+        one = Contract(parameters=(START, END), answers={200: list[Metric]}, refuses=(404,))
+        yield Route("GET", "/sandboxes/{sandbox_id}/metrics", self.list_one, one)
 
     async def list_one(self, call: Call) -> web.Response:
         """Return a sandbox's measurements between two moments (`start`, `end`, in seconds), the oldest first."""
         sandbox = self._registry.require(call.path["sandbox_id"])
-        start = read_number(call.query, "start", default=0, bounds=(0, SECONDS_MAX))
-        end = read_number(call.query, "end", default=SECONDS_MAX, bounds=(0, SECONDS_MAX))
+        start, end = START.read(call.query), END.read(call.query)
         if start > end:
             raise ApiError(400, f"start is {start} and end {end}: start must not be after end")
         samples = (await self._sampler.read([sandbox])).get(sandbox.id, [])
         # Clients cut both to whole seconds, and the end of a second belongs to it.
-        inside = [s for s in samples if from_seconds(start) <= s.usage.at and s.usage.at.timestamp() < end + 1]
-        return reply([describe(sandbox, sample) for sample in inside])
+        shown = [describe(sandbox, sample) for sample in samples]
+        return reply([m for m in shown if from_seconds(start) <= m.timestamp and m.timestamp.timestamp() < end + 1])
 
     async def list_many(self, call: Call) -> web.Response:
         """Return the last measurement of several sandboxes; those that do not live are left out."""
-        ids = [text for text in call.query.get("sandbox_ids", "").split(",") if text]
-        if not 1 <= len(ids) <= SANDBOXES_ASKED_MAX:
-            raise ApiError(400, f"sandbox_ids names {len(ids)} sandboxes: name 1 to {SANDBOXES_ASKED_MAX}")
+        ids = SANDBOX_IDS.read(call.query)
         found = [sandbox for sandbox in map(self._registry.find, dict.fromkeys(ids)) if sandbox is not None]
         samples = await self._sampler.read(found)
         described = {s.id: describe(s, samples[s.id][-1]) for s in found if samples.get(s.id)}
@@ -78,14 +84,15 @@ class MetricCalls:
 def describe(sandbox: Sandbox, sample: Sample) -> Metric:
     """Return a measurement as it is shown."""
     template = sandbox.spec.template
+    at = sample.usage.at + sandbox.api_clock_offset
     return Metric(
-        timestamp=sample.usage.at,
-        timestamp_unix=int(sample.usage.at.timestamp()),
+        timestamp=at,
+        timestamp_unix=int(at.timestamp()),
         cpu_count=template.cpu_count,
         cpu_used_pct=sample.cpu_used_pct,
         mem_used=sample.usage.memory_bytes,
         mem_total=template.memory_mb * MEBIBYTE,
-        mem_cache=0,
+        mem_cache=sample.usage.cache_bytes,
         disk_used=sample.usage.disk_bytes,
         disk_total=template.disk_mb * MEBIBYTE,
     )

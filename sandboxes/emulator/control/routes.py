@@ -6,19 +6,24 @@ path names its parts in braces; the parts reach the call decoded, so that a temp
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
+from multidict import MultiMapping
 
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.json_bodies import MalformedBody, decode_body
 
 BODY_BYTES_MAX = 1024 * 1024
 VERSIONS = ("", "/v2")
 """The prefixes of two generations of paths, for calls that both have."""
+
+NEXT_PAGE = {"X-Next-Token": "Where the next page begins, as nextToken; it is absent with the last page."}
 
 Body = TypeVar("Body", bound=Struct)
 
@@ -29,10 +34,11 @@ class Call:
 
     request: web.BaseRequest
     path: Mapping[str, str]
+    contract: Contract
 
     @property
-    def query(self) -> Mapping[str, str]:
-        """The query string, decoded; of a repeated name the first value."""
+    def query(self) -> MultiMapping[str]:
+        """The query string, decoded."""
         return self.request.query
 
     async def read(self) -> bytes:
@@ -45,8 +51,12 @@ class Call:
         return bytes(body)
 
     async def decode(self, kind: type[Body]) -> Body:
-        """Read the body's JSON. Raises `ApiError` (400) naming the field that is wrong."""
-        return decode_body(await self.read(), kind)
+        """Read the body's JSON, of the kind that the contract names. Raises `ApiError` (400) naming the wrong field."""
+        assert kind is self.contract.takes
+        try:
+            return decode_body(await self.read(), kind)
+        except MalformedBody as error:
+            raise ApiError(400, f"the body is {error}") from error
 
 
 Handler = Callable[[Call], Awaitable[web.Response]]
@@ -60,8 +70,9 @@ class Route:
     path: str
     """For example `/sandboxes/{sandbox_id}/timeout`."""
     handler: Handler
+    contract: Contract
     is_open: bool = False
-    """Whether no key is asked for, because the path holds a secret of its own."""
+    """Whether no key is asked for: the path holds a secret of its own, or there is nothing to protect."""
     _pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,15 +86,7 @@ class Route:
 
 def both_versions(route: Route) -> Iterable[Route]:
     """Yield a call's route in both generations of paths."""
-    return (Route(route.method, version + route.path, route.handler) for version in VERSIONS)
-
-
-def decode_body(body: bytes, kind: type[Body]) -> Body:
-    """Read JSON; no body is an empty object. Raises `ApiError` (400) naming the field that is wrong."""
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise ApiError(400, f"the body is not a {kind.__name__}: {error}") from error
+    return (replace(route, path=version + route.path) for version in VERSIONS)
 
 
 def reply(answer: object, status: int = 200) -> web.Response:

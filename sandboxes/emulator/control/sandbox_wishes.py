@@ -8,9 +8,6 @@ from sandboxes.emulator.fleet.network_settings import check_network
 from sandboxes.emulator.fleet.sandbox import LifecyclePolicy, PauseMode, SandboxSpec
 from sandboxes.emulator.templates.template_catalog import Template, TemplateCatalog
 
-TIMEOUT_MAX_S = 365 * 24 * 3600
-"""Beyond any plan's 24 hours, which this server does not impose; a calendar has an end, too."""
-
 
 def make_spec(wish: NewSandbox, template: Template) -> SandboxSpec:
     """Return the wish as the server takes it. Raises `ApiError` (400, 501)."""
@@ -18,7 +15,7 @@ def make_spec(wish: NewSandbox, template: Template) -> SandboxSpec:
     check_network(wish.network)
     return SandboxSpec(
         template=template,
-        timeout_s=require_timeout(wish.timeout),
+        timeout_s=wish.timeout,
         metadata=wish.metadata,
         environment={**template.envs, **wish.env_vars},
         lifecycle=make_policy(wish),
@@ -53,18 +50,9 @@ def refuse_unsupported(wish: NewSandbox) -> None:
     """Raise `ApiError` (501) for every wish that could not be kept."""
     unkept = {
         "mcp": wish.mcp is not UNSET and bytes(wish.mcp) != b"null",
-        "iam": wish.iam is not UNSET,
-        "volumeMounts": wish.volume_mounts is not UNSET,
+        "iam": wish.iam is not UNSET and bytes(wish.iam) != b"null",
+        "volumeMounts": wish.volume_mounts is not UNSET and bytes(wish.volume_mounts) != b"null",
     }
     names = [name for name, is_wished in unkept.items() if is_wished]
     if names:
         raise ApiError(501, f"the embedded server cannot keep {', '.join(names)}: leave it out, or use E2B itself")
-
-
-def require_timeout(timeout_s: int) -> int:
-    """Return the timeout. Raises `ApiError` (400) if it lies in the past, or beyond a year."""
-    if timeout_s < 0:
-        raise ApiError(400, f"timeout is {timeout_s} s: it must not be negative")
-    if timeout_s > TIMEOUT_MAX_S:
-        raise ApiError(400, f"timeout is {timeout_s} s: it cannot be greater than {TIMEOUT_MAX_S}")
-    return timeout_s

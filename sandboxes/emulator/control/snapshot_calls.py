@@ -7,11 +7,10 @@ import anyio
 from aiohttp import web
 from anyio.abc import TaskGroup
 
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.control.control_messages import ForkError, ForkResult, ForkWish, SnapshotShown, SnapshotWish
-from sandboxes.emulator.control.pages import read_number
-from sandboxes.emulator.control.routes import Call, Route, reply, reply_nothing
+from sandboxes.emulator.control.routes import NEXT_PAGE, Call, Route, reply, reply_nothing
 from sandboxes.emulator.control.sandbox_descriptions import describe_created
-from sandboxes.emulator.control.sandbox_wishes import require_timeout
 from sandboxes.emulator.control.server_tasks import run_to_completion
 from sandboxes.emulator.errors import ApiError
 from sandboxes.emulator.fleet.lifecycle import SandboxLifecycle
@@ -19,11 +18,20 @@ from sandboxes.emulator.fleet.registry import SandboxRegistry
 from sandboxes.emulator.fleet.sandbox import PauseMode, Sandbox, SandboxSpec
 from sandboxes.emulator.fleet.snapshots import Snapshot, SnapshotName, Snapshots, parse_name
 from sandboxes.emulator.fleet.start_command import run_start_command
+from sandboxes.emulator.parameters import NumberParameter, TextParameter
 from sandboxes.emulator.templates.template_catalog import TemplateCatalog
 
-FORKS_MAX = 100
 PAGE_SIZE_MAX = 100
 SEQUENCE_MAX = 2**53
+
+SANDBOX_ID = TextParameter(name="sandboxID", meaning="Only snapshots of this sandbox.")
+NAME = TextParameter(name="name", meaning="Only snapshots of this name; without a tag, of all its tags.")
+LIMIT = NumberParameter(
+    name="limit", meaning="How many rows at most.", bounds=(1, PAGE_SIZE_MAX), default=PAGE_SIZE_MAX
+)
+NEXT_TOKEN = NumberParameter(
+    name="nextToken", meaning="The X-Next-Token that came with the page before.", bounds=(0, SEQUENCE_MAX)
+)
 
 
 class SnapshotCalls:
@@ -46,10 +54,18 @@ class SnapshotCalls:
 
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes."""
-        yield Route("POST", "/sandboxes/{sandbox_id}/snapshots", self.take)
-        yield Route("POST", "/sandboxes/{sandbox_id}/fork", self.fork)
-        yield Route("GET", "/snapshots", self.list)
-        yield Route("DELETE", "/templates/{template_id}", self.delete)
+        taken = Contract(takes=SnapshotWish, answers={201: SnapshotShown}, refuses=(404, 503))
+        yield Route("POST", "/sandboxes/{sandbox_id}/snapshots", self.take, taken)
+        forked = Contract(takes=ForkWish, answers={201: list[ForkResult]}, refuses=(404, 409, 503))
+        yield Route("POST", "/sandboxes/{sandbox_id}/fork", self.fork, forked)
+        listed = Contract(
+            parameters=(SANDBOX_ID, NAME, LIMIT, NEXT_TOKEN),
+            answers={200: list[SnapshotShown]},
+            answer_headers=NEXT_PAGE,
+        )
+        yield Route("GET", "/snapshots", self.list, listed)
+        deleted = Contract(answers={204: None}, refuses=(403, 404, 503))
+        yield Route("DELETE", "/templates/{template_id}", self.delete, deleted)
 
     async def take(self, call: Call) -> web.Response:
         """Take a snapshot of a running sandbox."""
@@ -62,14 +78,15 @@ class SnapshotCalls:
 
     async def list(self, call: Call) -> web.Response:
         """List the snapshots that match, the last one first, a page at a time."""
-        limit = read_number(call.query, "limit", default=PAGE_SIZE_MAX, bounds=(1, PAGE_SIZE_MAX))
-        before = read_number(call.query, "nextToken", default=SEQUENCE_MAX, bounds=(0, SEQUENCE_MAX))
-        wanted_name = parse_name(call.query["name"]) if "name" in call.query else None
-        wanted_sandbox = call.query.get("sandboxID")
+        limit = LIMIT.read(call.query)
+        before = NEXT_TOKEN.find(call.query)
+        name = NAME.find(call.query)
+        wanted_name = None if name is None else parse_name(name)
+        wanted_sandbox = SANDBOX_ID.find(call.query)
         found = [
             snapshot
             for snapshot in self._snapshots.list_all()
-            if snapshot.sequence < before
+            if (before is None or snapshot.sequence < before)
             and (wanted_sandbox is None or snapshot.sandbox_id == wanted_sandbox)
             and (wanted_name is None or fits(snapshot, wanted_name))
         ]
@@ -92,16 +109,13 @@ class SnapshotCalls:
     async def fork(self, call: Call) -> web.Response:
         """Make copies of a running sandbox, each of which succeeds or fails on its own."""
         wish = await call.decode(ForkWish)
-        timeout_s = require_timeout(wish.timeout)
-        if not 1 <= wish.count <= FORKS_MAX:
-            raise ApiError(400, f"count is {wish.count}: it must lie between 1 and {FORKS_MAX}")
         if wish.count >= self._registry.sandboxes_max:
             limit = self._registry.sandboxes_max
             raise ApiError(400, f"count must be lower than the maximum number of concurrent sandboxes ({limit})")
         sandbox = self._registry.require(call.path["sandbox_id"])
         if sandbox.is_paused:
             raise ApiError(409, f"sandbox {sandbox.id!r} is paused and cannot be forked: connect to it to resume it")
-        results = await run_to_completion(self._tasks, lambda: self._fork(sandbox, timeout_s, count=wish.count))
+        results = await run_to_completion(self._tasks, lambda: self._fork(sandbox, wish.timeout, count=wish.count))
         return reply(results, 201)
 
     async def _fork(self, sandbox: Sandbox, timeout_s: float, *, count: int) -> Sequence[ForkResult]:

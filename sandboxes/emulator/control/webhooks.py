@@ -11,13 +11,14 @@ import hashlib
 import ipaddress
 import logging
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sandboxes.emulator.clock import read_clock
 from sandboxes.emulator.errors import ApiError
@@ -31,25 +32,26 @@ RETRY_DELAYS_S = (0.2, 1.0, 5.0)
 """How long to wait before each retry. E2B waits 10 s each; on one machine a receiver is back sooner."""
 ANSWER_TIMEOUT_S = 5.0
 SIGNATURE_VERSION = "v1"
+Filled = Annotated[str, Meta(min_length=1)]
 
 
 class WebhookWish(Struct, rename="camel"):
     """The body of a registration."""
 
-    name: str
-    url: str
-    events: list[EventType]
-    signature_secret: str
+    name: Filled
+    url: Filled
+    events: Annotated[list[EventType], Meta(min_length=1)]
+    signature_secret: Filled
     enabled: bool = True
 
 
 class WebhookUpdate(Struct, rename="camel"):
     """The body of an update; what is absent stays."""
 
-    name: str | UnsetType = UNSET
-    url: str | UnsetType = UNSET
-    events: list[EventType] | UnsetType = UNSET
-    signature_secret: str | UnsetType = UNSET
+    name: Filled | UnsetType = UNSET
+    url: Filled | UnsetType = UNSET
+    events: Annotated[list[EventType], Meta(min_length=1)] | UnsetType = UNSET
+    signature_secret: Filled | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -181,9 +183,6 @@ class Webhooks:
             webhook.offer(event)
 
     def _check(self, wish: WebhookWish) -> None:
-        for name, value in (("name", wish.name), ("events", wish.events), ("signatureSecret", wish.signature_secret)):
-            if not value:
-                raise ApiError(400, f"{name} is empty: give one")
         host = read_host(wish.url)
         if not self._reaches_beyond_loopback and not is_loopback(host):
             raise ApiError(

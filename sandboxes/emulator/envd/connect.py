@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.json_bodies import MalformedBody, decode_body
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
@@ -41,9 +42,9 @@ def frame_end(error: RpcError | None = None) -> bytes:
 def decode_message(body: bytes, kind: type[Message]) -> Message:
     """Read a request's JSON. Raises `RpcError` (`invalid_argument`) naming the field that is wrong."""
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise RpcError("invalid_argument", f"the request is not a {kind.__name__}: {error}") from error
+        return decode_body(body, kind)
+    except MalformedBody as error:
+        raise RpcError("invalid_argument", f"the request is {error}") from error
 
 
 async def read_call(request: web.BaseRequest, kind: type[Message]) -> Message:
@@ -67,6 +68,8 @@ async def read_frames(request: web.BaseRequest, kind: type[Message]) -> AsyncIte
         flags, length = HEADER.unpack(header)
         if flags & COMPRESSED:
             raise RpcError("unimplemented", "compressed frames are not supported: send the JSON as it is")
+        if flags & ~(COMPRESSED | END_OF_STREAM):
+            raise RpcError("invalid_argument", f"a frame has the flags {flags:#04x}: 0x00 and 0x02 have a meaning")
         if length > MESSAGE_BYTES_MAX:
             raise RpcError("resource_exhausted", f"a frame of {length} bytes is over {MESSAGE_BYTES_MAX}")
         body = await _read_exactly(request, length)

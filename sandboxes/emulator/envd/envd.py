@@ -1,16 +1,21 @@
 """envd, the daemon that E2B runs on port 49983 of each sandbox: who may call it, and which call goes where."""
 
+import functools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import msgspec
 from aiohttp import web
 
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.envd import files_http, filesystem_rpc, process_rpc
-from sandboxes.emulator.envd.signatures import TOKEN_HEADER, is_signable, require_signature
+from sandboxes.emulator.envd.signatures import FILES_PATH, TOKEN_HEADER, is_signable, require_signature
 from sandboxes.emulator.envd.users import read_basic_user
-from sandboxes.emulator.errors import ApiError, RpcError
+from sandboxes.emulator.errors import ApiError, ErrorShown, ProxyErrorShown, RpcError, RpcErrorShown
+from sandboxes.emulator.fleet.metrics import Metrics
 from sandboxes.emulator.fleet.sandbox import Sandbox
 from sandboxes.emulator.ids import tokens_match
+from sandboxes.emulator.openapi import DOCUMENT_PATH, Document, Operation, Plane, read_meaning
 
 Handler = Callable[[web.BaseRequest, Sandbox], Awaitable[web.StreamResponse]]
 
@@ -23,13 +28,26 @@ INTERNAL_PATHS = frozenset({"/collapse", "/freeze", "/fsfreeze", "/fsthaw", "/in
 """What E2B's own control plane calls; its proxy lets nobody else through."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlainRoute:
+    """A call that is plain HTTP, and who answers it."""
+
+    method: str
+    path: str
+    handler: Handler
+    contract: Contract
+    is_open: bool = False
+    """Whether no token is asked for."""
+
+
 async def handle(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
     """Answer a request to a sandbox's daemon. Raises `EmulatorError`."""
     if request.path in INTERNAL_PATHS:
         message = "This endpoint is reserved for the E2B control plane and is not reachable through the sandbox URL"
         raise ApiError(404, message)
-    if request.method == "GET" and request.path == "/health":
-        return web.Response(status=204)
+    route = PLAIN_ROUTES.get((request.method, request.path))
+    if route is not None and route.is_open:
+        return await route.handler(request, sandbox)
     require_access(request, sandbox)
     handler = choose_handler(request)
     read_basic_user(request)  # envd refuses an unknown user of any call, also of one that needs none
@@ -47,24 +65,25 @@ def require_access(request: web.BaseRequest, sandbox: Sandbox) -> None:
 
 def choose_handler(request: web.BaseRequest) -> Handler:
     """Return who answers. Raises `RpcError` or `ApiError` (501) if nobody does."""
-    where = (request.method, request.path)
-    match where:
-        case ("POST", path) if path in CALLS:
-            return CALLS[path]
-        case ("GET", "/files"):
-            return files_http.download
-        case ("POST", "/files"):
-            return files_http.upload
-        case ("POST", "/files/compose"):
-            return files_http.compose
-        case ("GET", "/envs"):
-            return show_environment
-        case ("GET", "/metrics"):
-            return show_metrics
+    if request.method == "POST" and request.path in CALLS:
+        return CALLS[request.path]
+    route = PLAIN_ROUTES.get((request.method, request.path))
+    if route is not None:
+        return route.handler
     message = f"{request.method} {request.path} is not implemented by the embedded server"
     if request.path.startswith(SERVICES):
         raise RpcError("unimplemented", message)
     raise ApiError(501, message)
+
+
+async def show_health(_request: web.BaseRequest, _sandbox: Sandbox) -> web.StreamResponse:
+    """Tell that the sandbox runs."""
+    return web.Response(status=204)
+
+
+async def show_document(_request: web.BaseRequest, _sandbox: Sandbox) -> web.StreamResponse:
+    """Describe the daemon's plain HTTP calls as an OpenAPI document."""
+    return web.Response(body=make_document(), content_type="application/json")
 
 
 async def show_environment(_request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
@@ -83,3 +102,43 @@ def reply(answer: object) -> web.Response:
     """Answer with JSON that nobody keeps."""
     body = msgspec.json.encode(answer)
     return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+PLANE = Plane(
+    title="Embedded E2B server: a sandbox's daemon",
+    meaning="envd's plain HTTP calls. Beside them it has the Connect services process.Process and "
+    "filesystem.Filesystem. Each request names its sandbox: by the header E2b-Sandbox-Id, or by the host's name.",
+    security={"AccessToken": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER}},
+    # An unknown user in Authorization is refused in the form of the services, whatever the call.
+    refusals={401: (ErrorShown, RpcErrorShown), 502: (ProxyErrorShown,)},
+    refuses=(502,),
+    refusal=ErrorShown,
+)
+PLAIN_ROUTES = {
+    (route.method, route.path): route
+    for route in (
+        PlainRoute("GET", "/health", show_health, Contract(answers={204: None}), is_open=True),
+        PlainRoute("GET", DOCUMENT_PATH, show_document, Contract(answers={200: dict}), is_open=True),
+        PlainRoute("GET", "/envs", show_environment, Contract(answers={200: dict[str, str]})),
+        PlainRoute("GET", "/metrics", show_metrics, Contract(answers={200: Metrics})),
+        PlainRoute("GET", FILES_PATH, files_http.download, files_http.DOWNLOAD),
+        PlainRoute("POST", FILES_PATH, files_http.upload, files_http.UPLOAD),
+        PlainRoute("POST", "/files/compose", files_http.compose, files_http.COMPOSE),
+    )
+}
+
+
+@functools.cache
+def make_document() -> bytes:
+    """Return the document, which is the same for all sandboxes."""
+    operations = (
+        Operation(
+            method=route.method,
+            path=route.path,
+            meaning=read_meaning(route.handler),
+            contract=route.contract,
+            is_open=route.is_open,
+        )
+        for route in PLAIN_ROUTES.values()
+    )
+    return msgspec.json.encode(Document(PLANE, operations).describe())

@@ -2,7 +2,7 @@
 
 import mimetypes
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Part(NamedTuple):
     status: int
 
 
-async def send_file(request: web.BaseRequest, real: Path) -> web.StreamResponse:
+async def send_file(request: web.BaseRequest, real: Path, *, clock_offset: timedelta) -> web.StreamResponse:
     """Stream a file's bytes. Raises `ApiError`, `OSError`."""
     gzips = accepts_only_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
     # As in envd, what depends on the file's own bytes is answered with those bytes.
@@ -36,7 +36,7 @@ async def send_file(request: web.BaseRequest, real: Path) -> web.StreamResponse:
         gzips = False
     with open_to_read(real) as file:
         status = os.fstat(file.fileno())
-        modified = moment_of(int(status.st_mtime))
+        modified = moment_of(int(status.st_mtime + clock_offset.total_seconds()))
         response = web.StreamResponse(headers=describe(real, modified))
         part = choose_part(request, status.st_size, modified=modified)
         response.set_status(part.status)

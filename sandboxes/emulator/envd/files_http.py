@@ -3,15 +3,40 @@
 import anyio
 from aiohttp import web
 
-from sandboxes.emulator.envd.file_compose import compose
+from sandboxes.emulator.contracts import ANY_BYTES, BYTES, Contract, Media
+from sandboxes.emulator.envd.file_compose import ComposeRequest, compose
 from sandboxes.emulator.envd.file_download import send_file
-from sandboxes.emulator.envd.file_upload import locate, upload
+from sandboxes.emulator.envd.file_upload import WrittenFile, locate, upload
 from sandboxes.emulator.envd.os_errors import translate_errors
 from sandboxes.emulator.envd.users import paths_of_transfer
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.fleet.paths import HOMES
 from sandboxes.emulator.fleet.sandbox import Sandbox
+from sandboxes.emulator.parameters import TextParameter
 
-__all__ = ["compose", "download", "upload"]
+__all__ = ["COMPOSE", "DOWNLOAD", "UPLOAD", "compose", "download", "upload"]
+
+PATH = TextParameter(name="path", meaning="Relative paths begin at the user's home.")
+USERNAME = TextParameter(name="username", meaning=f"Whose home that is: {' or '.join(HOMES)}.")
+SIGNATURE = TextParameter(name="signature", meaning="Signs the address, so that no token is needed.")
+EXPIRATION = TextParameter(name="signature_expiration", meaning="Until when the signature is good, in s since 1970.")
+ADDRESS = (PATH, USERNAME, SIGNATURE, EXPIRATION)
+FORM = Media(
+    "multipart/form-data",
+    {"type": "object", "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}}},
+)
+DOWNLOAD = Contract(
+    parameters=(*ADDRESS, TextParameter(name="Range", meaning="Which bytes to send.", place="header")),
+    answers={200: ANY_BYTES, 206: ANY_BYTES, 304: None},
+    refuses=(403, 404, 406, 412, 416),
+)
+UPLOAD = Contract(
+    parameters=ADDRESS,
+    takes_media=(BYTES, FORM),
+    answers={200: list[WrittenFile]},
+    refuses=(403, 404, 409, 507),
+)
+COMPOSE = Contract(takes=ComposeRequest, answers={200: WrittenFile}, refuses=(403, 404, 409, 507))
 
 
 async def download(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResponse:
@@ -27,6 +52,6 @@ async def download(request: web.BaseRequest, sandbox: Sandbox) -> web.StreamResp
             raise ApiError(400, f"path '{path}' is a directory: list it instead")
         if not await real.is_file():
             raise ApiError(400, f"path '{path}' is not a regular file: read it by a command")
-        return await send_file(request, locate(paths, path))
+        return await send_file(request, locate(paths, path), clock_offset=paths.clock_offset)
 
     return await translate_errors(open_and_send)

@@ -36,7 +36,7 @@ def require_signature(request: web.BaseRequest, sandbox: Sandbox) -> None:
     if not is_signed_for(request, sandbox):
         raise ApiError(401, "invalid signature: it is made from path, operation, user, token and expiration")
     expiration = request.query.get("signature_expiration")
-    if expiration is not None and int(expiration) < read_clock().timestamp():
+    if expiration is not None and int(expiration) < (read_clock() + sandbox.envd_clock_offset).timestamp():
         raise ApiError(401, "signature is already expired: sign the address anew")
 
 

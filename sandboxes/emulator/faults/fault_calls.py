@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.control.routes import Call, Route, reply, reply_nothing
 from sandboxes.emulator.errors import ApiError
-from sandboxes.emulator.faults.plan import FaultPlan, FaultWish, describe
+from sandboxes.emulator.faults.plan import FaultPlan, FaultPlanShown, FaultRule, FaultWish, describe
 
 PATH = "/_emulator/faults"
 
@@ -25,14 +26,15 @@ class FaultCalls:
 
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes."""
-        yield Route("GET", PATH, self.show)
-        yield Route("POST", PATH, self.add)
-        yield Route("DELETE", PATH, self.clear)
-        yield Route("DELETE", f"{PATH}/{{rule_id}}", self.remove)
+        yield Route("GET", PATH, self.show, Contract(answers={200: FaultPlanShown}))
+        yield Route("POST", PATH, self.add, Contract(takes=FaultWish, answers={201: FaultRule}))
+        yield Route("DELETE", PATH, self.clear, Contract(answers={204: None}))
+        removed = Contract(answers={204: None}, refuses=(404,))
+        yield Route("DELETE", f"{PATH}/{{rule_id}}", self.remove, removed)
 
     async def show(self, _call: Call) -> web.Response:
         """Show the rules, and how often each kind struck."""
-        return web.Response(body=describe(self._faults), content_type="application/json")
+        return reply(describe(self._faults))
 
     async def add(self, call: Call) -> web.Response:
         """Add a rule."""
@@ -46,6 +48,7 @@ class FaultCalls:
     async def remove(self, call: Call) -> web.Response:
         """Take one rule away."""
         text = call.path["rule_id"]
-        if not text.isdecimal() or not self._faults.remove(int(text)):
+        found = next((rule for rule in self._faults.rules if str(rule.id) == text), None)
+        if found is None or not self._faults.remove(found.id):
             raise ApiError(404, f"there is no fault {text}: list them")
         return reply_nothing()

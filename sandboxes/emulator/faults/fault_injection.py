@@ -105,8 +105,7 @@ class FaultInjection:
             if isinstance(fault, Vanish):
                 await self._vanish(sandbox, fault)
             elif sandbox is not None:
-                sandbox.api_clock_offset = timedelta(seconds=fault.api_s)
-                sandbox.envd_clock_offset = timedelta(seconds=fault.envd_s)
+                sandbox.skew(api=timedelta(seconds=fault.api_s), envd=timedelta(seconds=fault.envd_s))
         return response
 
     async def _vanish(self, sandbox: Sandbox | None, fault: Vanish) -> None:

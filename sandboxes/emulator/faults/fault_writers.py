@@ -1,7 +1,7 @@
 """Writers that send less than they are given: how an answer is lost, cut off, or robbed of its last event.
 
 They take the place of the writer that a request came with, before anything is written. aiohttp has no public way to
-do that, so `replace_writer` reaches into the request; `test_emulator_faults.py` would notice if it moved.
+do that, so `replace_writer` reaches into the request; `test_emulator_faults_envd.py` would notice if it moved.
 """
 
 import asyncio

@@ -11,14 +11,19 @@ has met before: equal seeds and equal orders of requests give equal faults. What
 import random
 from collections import Counter
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sandboxes.emulator.errors import ApiError
 from sandboxes.emulator.faults.operations import NAMES, Operation
 
 RULES_MAX = 10_000
+SKEW_MAX_S = 10 * 365 * 86_400
+"""Ten years, so that what is shown stays within the calendar."""
+Skew = Annotated[float, Meta(ge=-SKEW_MAX_S, le=SKEW_MAX_S)]
+NotNegative = Annotated[float, Meta(ge=0)]
 
 
 class FaultBase(Struct, tag_field="kind", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,15 +33,15 @@ class FaultBase(Struct, tag_field="kind", frozen=True, kw_only=True, forbid_unkn
 class Latency(FaultBase, tag="latency", frozen=True):
     """The answer takes longer."""
 
-    seconds: float
+    seconds: NotNegative
 
 
 class Refusal(FaultBase, tag="status", frozen=True):
     """Another answer, and nothing is done."""
 
-    status: int
+    status: Annotated[int, Meta(ge=400, le=599)]
     message: str = "this is a fault on purpose"
-    retry_after_s: int | None = None
+    retry_after_s: Annotated[int, Meta(ge=0)] | None = None
     """The header `Retry-After`."""
     should_retry: bool | None = None
     """The header `Should-Retry`, which the SDK obeys."""
@@ -64,13 +69,13 @@ class NoAnswer(FaultBase, tag="no_answer", frozen=True):
 class Vanish(FaultBase, tag="vanish", frozen=True):
     """The sandbox that the request is about is killed without a word; at `create`, the one that is made."""
 
-    after_s: float = 0.0
+    after_s: NotNegative = 0.0
 
 
 class StreamCut(FaultBase, tag="stream_cut", frozen=True):
     """The answer breaks off: a stream after its first message, a file in its first half."""
 
-    after_s: float = 0.0
+    after_s: NotNegative = 0.0
     """How long after that."""
     is_hard: bool = False
     """By a TCP reset; see `Reset`."""
@@ -89,10 +94,11 @@ class DiskFull(FaultBase, tag="disk_full", frozen=True):
 class ClockSkew(FaultBase, tag="clock_skew", frozen=True):
     """A created sandbox's times are wrong by this much; what runs in it sees this machine's clock all the same."""
 
-    api_s: float = 0.0
-    """Added to `startedAt` and `endAt`, which the client compares with its own clock."""
-    envd_s: float = 0.0
-    """Added to the time of envd's `/metrics`."""
+    api_s: Skew = 0.0
+    """Added to what the control plane tells: `startedAt` and `endAt`, and the times of metrics, logs and events."""
+    envd_s: Skew = 0.0
+    """The sandbox's own clock: added to the time of envd's `/metrics`, of files, and of the interpreter's output;
+    by it an address that was signed for a while is over sooner or later."""
 
 
 Fault = Latency | Refusal | Reset | NoAnswer | Vanish | StreamCut | NoEndEvent | DiskFull | ClockSkew
@@ -111,8 +117,8 @@ class FaultWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fault: Fault
     where: str = "*"
     """A request's name, or a pattern of paths, such as `/sandboxes/*/timeout`."""
-    probability: float = 1.0
-    times: int | None = None
+    probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    times: Annotated[int, Meta(ge=1)] | None = None
     """How often at most; `None` until the rule is taken away."""
     sandbox_id: str | None = None
     """Only requests about this sandbox."""
@@ -139,6 +145,14 @@ class FaultRule(Struct, kw_only=True):
 
     def _is_spent(self) -> bool:
         return self.wish.times is not None and self.injected >= self.wish.times
+
+
+class FaultPlanShown(Struct):
+    """The rules in force, and how often each kind struck."""
+
+    seed: int
+    rules: tuple[FaultRule, ...]
+    injected: dict[str, int]
 
 
 class FaultPlan:
@@ -230,18 +244,12 @@ def check(wish: FaultWish) -> None:
     """Raise `ApiError` (400) for a rule that names nothing or has impossible figures."""
     if not wish.where.startswith("/") and wish.where not in NAMES:
         raise ApiError(400, f"where is {wish.where!r}: use a path such as /sandboxes/*, or one of {', '.join(NAMES)}")
-    if not 0.0 <= wish.probability <= 1.0:
-        raise ApiError(400, f"probability is {wish.probability}: it lies between 0 and 1")
-    if wish.times is not None and wish.times < 1:
-        raise ApiError(400, f"times is {wish.times}: leave it out for always")
-    if isinstance(wish.fault, Refusal) and not 400 <= wish.fault.status <= 599:
-        raise ApiError(400, f"status is {wish.fault.status}: a refusal's lies between 400 and 599")
-    for name in ("seconds", "after_s", "retry_after_s"):
-        number = getattr(wish.fault, name, None)
-        if number is not None and number < 0:
-            raise ApiError(400, f"{name} is {number}: it must not be negative")
+    try:
+        msgspec.convert(msgspec.to_builtins(wish), FaultWish)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"the fault cannot be: {error}") from error
 
 
-def describe(plan: FaultPlan) -> bytes:
-    """Write a plan as JSON."""
-    return msgspec.json.encode({"seed": plan.seed, "rules": plan.rules, "injected": plan.injected})
+def describe(plan: FaultPlan) -> FaultPlanShown:
+    """Return a plan as it is shown."""
+    return FaultPlanShown(plan.seed, plan.rules, dict(plan.injected))

@@ -90,7 +90,7 @@ class LifecycleEvents:
             sandbox_execution_id=sandbox.execution_id,
             sandbox_id=sandbox.id,
             sandbox_template_id=sandbox.spec.template.id,
-            timestamp=read_clock(),
+            timestamp=read_clock() + sandbox.api_clock_offset,
         )
         self._events.append(event)
         action = kind.rpartition(".")[2]

@@ -16,6 +16,7 @@ from sandboxes.emulator.errors import ApiError
 ALL_TRAFFIC = "0.0.0.0/0"
 DNS_SERVERS_MAX = 10
 DOMAIN_PATTERN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.I)
+PORT_PATTERN = re.compile(r"[0-9]{1,5}")
 HOST_PATTERN = re.compile(r"[A-Za-z0-9.$_{}-]{1,253}(:(\d{1,5}|\$\{PORT\}))?")
 
 
@@ -88,8 +89,14 @@ class FieldEnforcement:
     note: str
 
 
-def network_enforcement(*, cuts_network: bool = False) -> tuple[FieldEnforcement, ...]:
-    """Say of every setting whether it is enforced; `cuts_network` is whether the server makes network namespaces."""
+def network_enforcement(*, cuts_network: bool = False, filters_network: bool = False) -> tuple[FieldEnforcement, ...]:
+    """Say of every setting whether it is enforced.
+
+    `cuts_network` is whether the server makes network namespaces, `filters_network` whether it lets single connections
+    out of them.
+    """
+    filtered = "the server makes a sandbox's TCP connections; UDP leaves for name servers; set before the first command"
+    names = "; patterns such as *.example.com allow nothing"
     stored = "stored, not enforced on this machine"
     return (
         FieldEnforcement("allowPublicTraffic", True, "the proxy asks for the sandbox's traffic token"),
@@ -98,18 +105,18 @@ def network_enforcement(*, cuts_network: bool = False) -> tuple[FieldEnforcement
         FieldEnforcement(
             "allowInternetAccess",
             cuts_network,
-            "from a sandbox's creation on, by a network namespace (--isolation auto)" if cuts_network else stored,
+            "by a network namespace; set before the first command" if cuts_network else stored,
         ),
-        FieldEnforcement("allowOut", False, stored),
-        FieldEnforcement("denyOut", False, stored),
+        FieldEnforcement("allowOut", filters_network, filtered + names if filters_network else stored),
+        FieldEnforcement("denyOut", filters_network, filtered if filters_network else stored),
         FieldEnforcement("dnsServers", False, stored),
         FieldEnforcement("egressProxy", False, stored),
         FieldEnforcement("rules", False, stored),
     )
 
 
-def find_unenforced(network: EgressSettings, *, allows_internet: bool | None) -> list[str]:
-    """Return the names of the settings that a sandbox has and this machine does not keep."""
+def find_egress_wishes(network: EgressSettings, *, allows_internet: bool | None) -> list[str]:
+    """Return the names of the settings for traffic out that a sandbox has, in the order of the table above."""
     asked = {
         "allowInternetAccess": allows_internet is False,
         "allowOut": bool(network.allow_out),
@@ -118,7 +125,7 @@ def find_unenforced(network: EgressSettings, *, allows_internet: bool | None) ->
         "egressProxy": bool(network.egress_proxy),
         "rules": bool(network.rules),
     }
-    return [field.name for field in network_enforcement() if not field.is_enforced and asked.get(field.name, False)]
+    return [name for name, is_asked in asked.items() if is_asked]
 
 
 def replace_egress(network: NetworkSettings, update: NetworkUpdate) -> NetworkSettings:
@@ -167,7 +174,7 @@ def check_egress(network: EgressSettings) -> None:
     check_dns_servers(network.dns_servers or [])
     if isinstance(network.egress_proxy, EgressProxy):
         _host, separator, port = network.egress_proxy.address.rpartition(":")
-        if not separator or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        if not separator or not PORT_PATTERN.fullmatch(port) or not 1 <= int(port) <= 65_535:
             raise ApiError(400, f"egressProxy address {network.egress_proxy.address!r} is malformed: use host:port")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import enum
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -93,8 +93,6 @@ class Sandbox:
     meter: Meter = field(default_factory=Meter)
     api_clock_offset: timedelta = timedelta()
     """How wrong the times are that the control plane tells (a fault on purpose)."""
-    envd_clock_offset: timedelta = timedelta()
-    """How wrong the sandbox's daemon tells the time (a fault on purpose)."""
     _connections: set[asyncio.Transport] = field(default_factory=set)
 
     @property
@@ -106,6 +104,16 @@ class Sandbox:
     def is_paused(self) -> bool:
         """Whether it stands still, so that nobody reaches it."""
         return self.pause_mode is not None
+
+    @property
+    def envd_clock_offset(self) -> timedelta:
+        """How wrong the sandbox's own clock is told (a fault on purpose)."""
+        return self.paths.clock_offset
+
+    def skew(self, *, api: timedelta, envd: timedelta) -> None:
+        """Let all times that are told of it be wrong from now on: by the control plane, and by its own clock."""
+        self.api_clock_offset = self.journal.clock_offset = api
+        self.paths = replace(self.paths, clock_offset=envd)
 
     @contextmanager
     def connected(self, transport: asyncio.Transport | None) -> Iterator[None]:

@@ -7,7 +7,7 @@ gone asks afterwards. The output of commands is not in it, as at E2B.
 import enum
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sandboxes.emulator.clock import read_clock
@@ -46,6 +46,12 @@ class SandboxJournal:
 
     def __init__(self) -> None:
         self.entries: deque[LogEntry] = deque(maxlen=ENTRIES_MAX)
+        self.clock_offset = timedelta()
+        """How wrong its times are shown (a fault on purpose)."""
+
+    def list_shown(self) -> list[LogEntry]:
+        """Return the entries as they are shown."""
+        return [replace(entry, timestamp=entry.timestamp + self.clock_offset) for entry in self.entries]
 
     def note(self, message: str, fields: Mapping[str, str], *, level: LogLevel = LogLevel.INFO) -> None:
         """Add an entry with the present time."""

@@ -6,6 +6,7 @@ joined. `timestamp` is what the client documents: nanoseconds since 1970.
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 
 import msgspec
 
@@ -108,6 +109,13 @@ def as_text(value: object) -> str:
 def strip_quotes(text: str) -> str:
     """Return the text of a string's representation, as E2B shows it."""
     return text[1:-1] if any(text.startswith(quote) and text.endswith(quote) for quote in QUOTES) else text
+
+
+def shift_time(line: Line, clock_offset: timedelta) -> Line:
+    """Return a line as a clock that is wrong by so much stamps it."""
+    if not clock_offset or not isinstance(line, Stdout | Stderr):
+        return line
+    return msgspec.structs.replace(line, timestamp=line.timestamp + int(clock_offset.total_seconds() * 1e9))
 
 
 def encode_line(line: Line) -> bytes:

@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 from sandboxes.emulator.fleet.paths import HOME
@@ -26,6 +27,11 @@ class SandboxContexts:
         self._defaults: dict[Language, str] = {}
         with suppress(InterpreterError):  # without Jupyter's packages there is none
             self.find_default(choose_language(None))
+
+    @property
+    def clock_offset(self) -> timedelta:
+        """How wrong the sandbox's clock is told (a fault on purpose)."""
+        return self._sandbox.envd_clock_offset
 
     def list_all(self) -> list[ContextInfo]:
         """Return all contexts in the order in which they were made, the default one for Python first."""

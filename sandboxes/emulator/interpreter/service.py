@@ -7,6 +7,7 @@ sandbox do not find the port: it is answered by the embedded server itself.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TypeVar
 
 import anyio
@@ -23,8 +24,9 @@ from sandboxes.emulator.interpreter.execution import Execution
 from sandboxes.emulator.interpreter.kernel_sockets import KernelSockets
 from sandboxes.emulator.interpreter.languages import choose_language
 from sandboxes.emulator.interpreter.launcher import EngineLauncher
-from sandboxes.emulator.interpreter.outputs import EndOfExecution, KeepAlive, encode_line
+from sandboxes.emulator.interpreter.outputs import EndOfExecution, KeepAlive, encode_line, shift_time
 from sandboxes.emulator.interpreter.sandbox_contexts import SandboxContexts
+from sandboxes.emulator.json_bodies import MalformedBody, decode_body
 from sandboxes.emulator.ports.proxy import require_traffic_token
 
 INTERPRETER_PORT = 49999
@@ -77,7 +79,7 @@ class CodeInterpreter:
             case "GET", ["contexts"]:
                 return reply(contexts.list_all())
             case "POST", ["contexts"]:
-                wish = await decode_body(request, NewContext)
+                wish = await read_body(request, NewContext)
                 return reply(await contexts.create(choose_language(wish.language), wish.cwd or HOME))
             case "DELETE", ["contexts", context_id]:
                 await contexts.remove(context_id)
@@ -88,12 +90,12 @@ class CodeInterpreter:
         raise InterpreterError(404, f"{request.method} {request.path} is no call of the code interpreter")
 
     async def _execute(self, request: web.BaseRequest, contexts: SandboxContexts) -> web.StreamResponse:
-        wish = await decode_body(request, ExecuteRequest)
+        wish = await read_body(request, ExecuteRequest)
         context = choose_context(wish, contexts)
         execution = Execution(wish.code, require_variables(wish.env_vars or {}))
         self._tasks.start_soon(context.run, execution)
         try:
-            return await stream_lines(request, execution)
+            return await stream_lines(request, execution, clock_offset=contexts.clock_offset)
         finally:
             execution.abandon()
 
@@ -131,7 +133,9 @@ def require_variables(variables: Mapping[str, str]) -> Mapping[str, str]:
     return variables
 
 
-async def stream_lines(request: web.BaseRequest, execution: Execution) -> web.StreamResponse:
+async def stream_lines(
+    request: web.BaseRequest, execution: Execution, *, clock_offset: timedelta
+) -> web.StreamResponse:
     """Write a cell's lines as they come, and one that says nothing whenever none came for a while."""
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await response.prepare(request)
@@ -141,12 +145,12 @@ async def stream_lines(request: web.BaseRequest, execution: Execution) -> web.St
                 line = await execution.lines.receive()
             except anyio.EndOfStream:
                 break
-        await response.write(encode_line(KeepAlive() if patience.cancelled_caught else line))
+        await response.write(encode_line(KeepAlive() if patience.cancelled_caught else shift_time(line, clock_offset)))
     await response.write(encode_line(EndOfExecution()))
     return response
 
 
-async def decode_body(request: web.BaseRequest, kind: type[Body]) -> Body:
+async def read_body(request: web.BaseRequest, kind: type[Body]) -> Body:
     """Read a request's JSON. Raises `InterpreterError` (413, 422)."""
     body = bytearray()
     async for chunk in request.content.iter_any():
@@ -154,9 +158,9 @@ async def decode_body(request: web.BaseRequest, kind: type[Body]) -> Body:
         if len(body) > BODY_BYTES_MAX:
             raise InterpreterError(413, f"the request is longer than {BODY_BYTES_MAX} bytes: pass data as files")
     try:
-        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise InterpreterError(422, f"the request is not a {kind.__name__}: {error}") from error
+        return decode_body(bytes(body), kind)
+    except MalformedBody as error:
+        raise InterpreterError(422, f"the request is {error}") from error
 
 
 def reply(answer: object) -> web.Response:

@@ -15,6 +15,7 @@ from sandboxes.emulator.errors import ApiError
 from sandboxes.emulator.fleet.sandbox import ENVD_PORT
 
 HOST_PATTERN = re.compile(r"(\d{1,5})-([a-z0-9]+)\.")
+PORT_DIGITS_MAX = 5
 SANDBOX_HEADER = "E2b-Sandbox-Id"
 PORT_HEADER = "E2b-Sandbox-Port"
 
@@ -40,8 +41,8 @@ def choose_target(request: web.BaseRequest) -> Target | None:
 
 def make_target(sandbox_id: str, port: str) -> Target:
     """Return a target. Raises `ApiError` (400) if the port is none."""
-    if not port.isdecimal() or not 1 <= int(port) <= 65_535:
-        raise ApiError(400, f"port {port!r} is not a port: name one from 1 to 65535")
+    if not (port.isascii() and port.isdecimal() and len(port) <= PORT_DIGITS_MAX) or not 1 <= int(port) <= 65_535:
+        raise ApiError(400, f"port {port[:20]!r} is not a port: name one from 1 to 65535")
     return Target(sandbox_id, int(port))
 
 

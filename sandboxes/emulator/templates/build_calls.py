@@ -5,23 +5,42 @@ from collections.abc import Iterator
 from aiohttp import web
 from msgspec import UNSET
 
-from sandboxes.emulator.control.pages import read_number
+from sandboxes.emulator.contracts import BYTES, Contract
 from sandboxes.emulator.control.routes import Call, Route, reply
 from sandboxes.emulator.control.sandbox_wishes import require_template
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.fleet.sandbox_journal import LogLevel
 from sandboxes.emulator.fleet.snapshots import parse_name
+from sandboxes.emulator.parameters import ChoiceParameter, NumberParameter
 from sandboxes.emulator.templates.build_log import PAGE_ENTRIES_MAX
 from sandboxes.emulator.templates.build_steps import read_steps
 from sandboxes.emulator.templates.template_builder import BuildPlan, TemplateBuilder
 from sandboxes.emulator.templates.template_catalog import TAG_DEFAULT, TemplateCatalog
 from sandboxes.emulator.templates.template_descriptions import describe_build
-from sandboxes.emulator.templates.template_messages import BuildRequest, BuildStart, FileUpload, RequestedBuild
-from sandboxes.emulator.templates.template_records import Build, TemplateRecords, parse_tag
+from sandboxes.emulator.templates.template_messages import (
+    BuildRequest,
+    BuildShown,
+    BuildStart,
+    FileUpload,
+    RequestedBuild,
+)
+from sandboxes.emulator.templates.template_records import Build, BuildSize, TemplateRecords, parse_tag
 
 UPLOAD_PATH = "/template-files"
-CPU_COUNTS = range(1, 33)
-MEMORIES_MB = range(128, 65_537)
 BASE_TEMPLATE = "base"
+
+LOGS_OFFSET = NumberParameter(
+    name="logsOffset", meaning="How many entries the client has already.", bounds=(0, 2**53), default=0
+)
+LIMIT = NumberParameter(
+    name="limit", meaning="How many entries at most.", bounds=(0, PAGE_ENTRIES_MAX), default=PAGE_ENTRIES_MAX
+)
+LEVEL = ChoiceParameter(
+    name="level",
+    meaning="Only entries of this level and those above it.",
+    choices=tuple(LogLevel),
+    default=LogLevel.DEBUG,
+)
 
 
 class BuildCalls:
@@ -34,24 +53,24 @@ class BuildCalls:
 
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes."""
-        yield Route("POST", "/v3/templates", self.request_build)
-        yield Route("GET", "/templates/{template_id}/files/{files_hash}", self.expect_files)
-        yield Route("PUT", f"{UPLOAD_PATH}/{{token}}", self.receive_files, is_open=True)
-        yield Route("POST", "/v2/templates/{template_id}/builds/{build_id}", self.start_build)
-        yield Route("GET", "/templates/{template_id}/builds/{build_id}/status", self.get_status)
+        requested = Contract(takes=BuildRequest, answers={202: RequestedBuild}, refuses=(403, 404, 409, 429))
+        yield Route("POST", "/v3/templates", self.request_build, requested)
+        expected = Contract(answers={201: FileUpload}, refuses=(400, 404))
+        yield Route("GET", "/templates/{template_id}/files/{files_hash}", self.expect_files, expected)
+        received = Contract(takes_media=(BYTES,), answers={200: None}, refuses=(400, 403, 413, 507))
+        yield Route("PUT", f"{UPLOAD_PATH}/{{token}}", self.receive_files, received, is_open=True)
+        started = Contract(takes=BuildStart, answers={202: None}, refuses=(404, 409, 429))
+        yield Route("POST", "/v2/templates/{template_id}/builds/{build_id}", self.start_build, started)
+        told = Contract(parameters=(LOGS_OFFSET, LIMIT, LEVEL), answers={200: BuildShown}, refuses=(404,))
+        yield Route("GET", "/templates/{template_id}/builds/{build_id}/status", self.get_status, told)
 
     async def request_build(self, call: Call) -> web.Response:
         """Note that a template is to be built, and give the build its id."""
         wish = await call.decode(BuildRequest)
         name = parse_name(wish.name or wish.alias)
-        if wish.cpu_count not in CPU_COUNTS or wish.memory_mb not in MEMORIES_MB or wish.memory_mb % 2:
-            raise ApiError(
-                400,
-                f"{wish.cpu_count} CPUs and {wish.memory_mb} MB cannot be had: ask for {CPU_COUNTS[0]} to "
-                f"{CPU_COUNTS[-1]} CPUs, and {MEMORIES_MB[0]} to {MEMORIES_MB[-1]} MB in an even number",
-            )
         tags = [*([name.tag] if name.tag else []), *map(parse_tag, wish.tags)] or [TAG_DEFAULT]
-        build = self._records.request(name, tags, cpu_count=wish.cpu_count, memory_mb=wish.memory_mb)
+        size = BuildSize(cpu_count=wish.cpu_count, memory_mb=wish.memory_mb, free_disk_mb=wish.min_free_disk_mb)
+        build = self._records.request(name, tags, size=size)
         names = [name.full]
         requested = RequestedBuild(build.template_id, build.id, False, names, list(build.tags), [name.alias])
         return reply(requested, 202)
@@ -79,9 +98,9 @@ class BuildCalls:
     async def get_status(self, call: Call) -> web.Response:
         """Tell how a build stands, and what it has said since."""
         build = self._records.require_build(call.path["template_id"], call.path["build_id"])
-        offset = read_number(call.query, "logsOffset", default=0, bounds=(0, 2**53))
-        limit = read_number(call.query, "limit", default=PAGE_ENTRIES_MAX, bounds=(0, PAGE_ENTRIES_MAX))
-        return reply(describe_build(build, build.log.page(offset, limit, level=call.query.get("level"))))
+        lowest = LogLevel(LEVEL.read(call.query))
+        page = build.log.page(LOGS_OFFSET.read(call.query), LIMIT.read(call.query), lowest=lowest)
+        return reply(describe_build(build, page))
 
     def _make_plan(self, wish: BuildStart, build: Build) -> BuildPlan:
         if bool(wish.from_image) == bool(wish.from_template):

@@ -46,9 +46,9 @@ class BuildLog:
         elif self._output_count == OUTPUT_ENTRIES_MAX + 1:
             self.note(f"more than {OUTPUT_ENTRIES_MAX} lines of output: the rest is left out", step=step)
 
-    def page(self, offset: int, limit: int, *, level: str | None = None) -> list[BuildLogEntry]:
+    def page(self, offset: int, limit: int, *, lowest: LogLevel = LogLevel.DEBUG) -> list[BuildLogEntry]:
         """Return some entries from an offset on, of a level and those above it."""
-        wanted = set(LEVELS[LEVELS.index(LogLevel(level)) :]) if level in set(LEVELS) else set(LEVELS)
+        wanted = set(LEVELS[LEVELS.index(lowest) :])
         entries = [entry for entry in self.entries if entry.level in wanted]
         return entries[offset : offset + limit]
 

@@ -5,6 +5,7 @@ log says so. They do run: a failing step fails its build. Finished steps are kep
 leaves nothing. Builds are the server's own work, which no client's leaving ends.
 """
 
+import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from sandboxes.emulator.errors import ApiError, EmulatorError
-from sandboxes.emulator.fleet.file_tree import copy_tree
+from sandboxes.emulator.fleet.file_tree import copy_tree, measure_tree
 from sandboxes.emulator.fleet.reaper import Reaper
 from sandboxes.emulator.fleet.sandbox import SandboxSpec
 from sandboxes.emulator.fleet.sandbox_factory import SandboxFactory
@@ -36,6 +37,7 @@ BUILDS_MAX = 20
 """How many builds may be under way, as at E2B."""
 BUILDS_AT_ONCE = max(2, os.cpu_count() or 1)
 BUILD_DEADLINE_S = 3600.0
+MEBIBYTE = 1024 * 1024
 BASE = "base"
 """What E2B calls what comes before the first step."""
 
@@ -109,7 +111,8 @@ class TemplateBuilder:
             async with self._rooms.open(spec) as room:
                 context = await self._take_steps(plan, keys, room=room, done=done)
                 await anyio.to_thread.run_sync(copy_tree, room.root, root)
-            template = self._describe(plan, context, root=root)
+            used_bytes = await anyio.to_thread.run_sync(measure_tree, root)
+            template = self._describe(plan, context, root=root, disk_mb=choose_disk_mb(plan, used_bytes))
             if template.start_command is not None or template.ready_command is not None:
                 spec = SandboxSpec(template=template, timeout_s=0, environment=template.envs, tree=root)
                 async with self._rooms.open(spec) as room:
@@ -143,7 +146,7 @@ class TemplateBuilder:
                     await self._layers.keep(key, room.root)
         return context
 
-    def _describe(self, plan: BuildPlan, context: BuildContext, *, root: Path) -> Template:
+    def _describe(self, plan: BuildPlan, context: BuildContext, *, root: Path, disk_mb: int) -> Template:
         """Return the template that a tree is. Raises `BuildFailed` for commands that may not run here."""
         build = plan.build
         record = self._records.require(build.template_id)
@@ -152,8 +155,9 @@ class TemplateBuilder:
             plan.parent,
             id=record.id,
             name=record.name,
-            cpu_count=build.cpu_count,
-            memory_mb=build.memory_mb,
+            cpu_count=build.size.cpu_count,
+            memory_mb=build.size.memory_mb,
+            disk_mb=disk_mb,
             root=root,
             envs=context.envs,
             workdir=context.workdir,
@@ -195,8 +199,13 @@ def describe_base(plan: BuildPlan) -> None:
             level=LogLevel.WARN,
             step=BASE,
         )
-    sizes = f"{plan.build.cpu_count} CPUs and {plan.build.memory_mb} MB"
+    sizes = f"{plan.build.size.cpu_count} CPUs and {plan.build.size.memory_mb} MB"
     log.note(f"{sizes} are shown for the template and not enforced on this machine", step=BASE)
+
+
+def choose_disk_mb(plan: BuildPlan, used_bytes: int) -> int:
+    """Return how large a disk is shown: the parent's, or larger if less than the free room asked for were left."""
+    return max(plan.parent.disk_mb, math.ceil(used_bytes / MEBIBYTE) + plan.build.size.free_disk_mb)
 
 
 def names_user(step: Step) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from sandboxes.emulator.contracts import Contract
 from sandboxes.emulator.control.routes import Call, Route, both_versions, reply, reply_nothing
 from sandboxes.emulator.control.sandbox_wishes import require_template
 from sandboxes.emulator.fleet.snapshots import parse_name
@@ -14,10 +15,13 @@ from sandboxes.emulator.templates.template_catalog import TemplateCatalog
 from sandboxes.emulator.templates.template_descriptions import describe_template, list_template
 from sandboxes.emulator.templates.template_messages import (
     AliasShown,
+    NamesShown,
     TagsAssigned,
     TagShown,
     TagsRefusal,
     TagsWish,
+    TemplateListed,
+    TemplateShown,
     TemplateUpdate,
 )
 from sandboxes.emulator.templates.template_records import TemplateRecords
@@ -32,14 +36,18 @@ class TemplateCalls:
 
     def routes(self) -> Iterator[Route]:
         """Yield this group's routes."""
-        yield from both_versions(Route("GET", "/templates", self.list))
-        yield Route("GET", "/templates/aliases/{alias}", self.find_alias)
-        yield Route("POST", "/templates/tags", self.assign_tags)
-        yield Route("DELETE", "/templates/tags", self.remove_tags)
+        yield from both_versions(Route("GET", "/templates", self.list, Contract(answers={200: list[TemplateListed]})))
+        found = Contract(answers={200: AliasShown}, refuses=(404,))
+        yield Route("GET", "/templates/aliases/{alias}", self.find_alias, found)
+        assigned = Contract(takes=TagsWish, answers={201: TagsAssigned}, refuses=(404,))
+        yield Route("POST", "/templates/tags", self.assign_tags, assigned)
+        removed = Contract(takes=TagsRefusal, answers={204: None}, refuses=(404,))
+        yield Route("DELETE", "/templates/tags", self.remove_tags, removed)
         one = "/templates/{template_id}"
-        yield Route("GET", one, self.get)
-        yield from both_versions(Route("PATCH", one, self.update))
-        yield Route("GET", f"{one}/tags", self.get_tags)
+        yield Route("GET", one, self.get, Contract(answers={200: TemplateShown}, refuses=(404,)))
+        updated = Contract(takes=TemplateUpdate, answers={200: NamesShown}, refuses=(404,))
+        yield from both_versions(Route("PATCH", one, self.update, updated))
+        yield Route("GET", f"{one}/tags", self.get_tags, Contract(answers={200: list[TagShown]}, refuses=(404,)))
 
     async def list(self, call: Call) -> web.Response:
         """List the templates that have been built."""
@@ -53,7 +61,7 @@ class TemplateCalls:
         """Accept that a template is public or not: here, everybody with the key sees all of them."""
         await call.decode(TemplateUpdate)
         record = self._records.require(call.path["template_id"])
-        return reply({"names": [parse_name(record.name).full]})
+        return reply(NamesShown([parse_name(record.name).full]))
 
     async def find_alias(self, call: Call) -> web.Response:
         """Tell whether there is a template of a name."""

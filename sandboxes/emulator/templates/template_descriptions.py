@@ -49,9 +49,9 @@ def list_template(record: TemplateRecord) -> TemplateListed:
     return TemplateListed(
         template=record.id,
         build=build.id,
-        cpu_count=build.cpu_count,
-        memory_mb=build.memory_mb,
-        disk_size_mb=DISK_DEFAULT_MB,
+        cpu_count=build.size.cpu_count,
+        memory_mb=build.size.memory_mb,
+        disk_size_mb=DISK_DEFAULT_MB if build.template is None else build.template.disk_mb,
         public=False,
         aliases=[record.name],
         names=[parse_name(record.name).full],
@@ -71,8 +71,8 @@ def describe_template(record: TemplateRecord) -> TemplateShown:
             status=build.status,
             created_at=build.created_at,
             updated_at=build.updated_at,
-            cpu_count=build.cpu_count,
-            memory_mb=build.memory_mb,
+            cpu_count=build.size.cpu_count,
+            memory_mb=build.size.memory_mb,
         )
         for build in reversed(record.builds.values())
     ]

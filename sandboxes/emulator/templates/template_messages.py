@@ -1,11 +1,19 @@
 """The bodies of the calls about templates, their builds, files and tags, as E2B's REST API spells them."""
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from sandboxes.emulator.fleet.sandbox_journal import LogLevel
 from sandboxes.emulator.templates.template_catalog import CPU_COUNT_DEFAULT, MEMORY_DEFAULT_MB
+from sandboxes.emulator.templates.template_records import BuildStatus
+
+CPU_COUNT_MAX = 32
+MEMORY_MIN_MB = 128
+MEMORY_MAX_MB = 65_536
+DISK_MAX_MB = 1024 * 1024
 
 
 class BuildRequest(Struct, rename="camel"):
@@ -15,9 +23,12 @@ class BuildRequest(Struct, rename="camel"):
     alias: str = ""
     """What the name was called before."""
     tags: list[str] = []
-    cpu_count: int = CPU_COUNT_DEFAULT
-    memory_mb: int = msgspec.field(name="memoryMB", default=MEMORY_DEFAULT_MB)
-    min_free_disk_mb: int = 0
+    cpu_count: Annotated[int, Meta(ge=1, le=CPU_COUNT_MAX)] = CPU_COUNT_DEFAULT
+    memory_mb: Annotated[int, Meta(ge=MEMORY_MIN_MB, le=MEMORY_MAX_MB, multiple_of=2)] = msgspec.field(
+        name="memoryMB", default=MEMORY_DEFAULT_MB
+    )
+    min_free_disk_mb: Annotated[int, Meta(ge=0, le=DISK_MAX_MB)] = 0
+    """How much room is to be left after the build: the disk that is shown is made as large as that, never smaller."""
 
 
 class RequestedBuild(Struct):
@@ -45,7 +56,9 @@ class BuildStart(Struct, rename="camel"):
 
     from_image: str = ""
     from_template: str = ""
-    from_image_registry: msgspec.Raw | UnsetType = UNSET
+    from_image_registry: Annotated[
+        msgspec.Raw | UnsetType, Meta(description="Credentials of a registry; a build that needs them fails.")
+    ] = UNSET
     force: bool = False
     steps: list[StepMessage] = []
     start_cmd: str = ""
@@ -64,7 +77,7 @@ class LogEntryShown(Struct, omit_defaults=True):
 
     timestamp: datetime
     message: str
-    level: str
+    level: LogLevel
     step: str | UnsetType = UNSET
 
 
@@ -81,7 +94,7 @@ class BuildShown(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
     template: str = msgspec.field(name="templateID")
     build: str = msgspec.field(name="buildID")
-    status: str
+    status: BuildStatus
     logs: list[str]
     """Always empty, as at E2B since its first kind of builds is gone."""
     log_entries: list[LogEntryShown]
@@ -92,7 +105,7 @@ class BuildListed(Struct, rename="camel", omit_defaults=True, kw_only=True):
     """A build among those of its template."""
 
     build: str = msgspec.field(name="buildID")
-    status: str
+    status: BuildStatus
     created_at: datetime
     updated_at: datetime
     cpu_count: int
@@ -117,7 +130,7 @@ class TemplateListed(Struct, rename="camel", kw_only=True):
     spawn_count: int = 0
     build_count: int
     envd_version: str
-    build_status: str
+    build_status: BuildStatus
 
 
 class TemplateShown(TemplateListed, rename="camel", kw_only=True):
@@ -137,6 +150,12 @@ class TemplateUpdate(Struct):
     """The body of an update; there is one account here, so that public or not is the same."""
 
     public: bool = False
+
+
+class NamesShown(Struct):
+    """The reply to `TemplateUpdate`."""
+
+    names: list[str]
 
 
 class TagsWish(Struct):

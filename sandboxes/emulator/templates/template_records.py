@@ -41,6 +41,16 @@ class BuildFailure:
     step: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSize:
+    """The size of the machine that is asked for."""
+
+    cpu_count: int
+    memory_mb: int
+    free_disk_mb: int = 0
+    """How much room is to be left on the disk after the build."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Build:
     """One attempt to make a template."""
@@ -49,8 +59,7 @@ class Build:
     template_id: str
     tags: Sequence[str]
     """Which tags go to it when it is ready."""
-    cpu_count: int
-    memory_mb: int
+    size: BuildSize
     created_at: datetime
     updated_at: datetime
     status: BuildStatus = BuildStatus.WAITING
@@ -104,7 +113,7 @@ class TemplateRecords:
         self._catalog = catalog
         self._records: dict[str, TemplateRecord] = {}
 
-    def request(self, name: SnapshotName, tags: Iterable[str], *, cpu_count: int, memory_mb: int) -> Build:
+    def request(self, name: SnapshotName, tags: Iterable[str], *, size: BuildSize) -> Build:
         """Return a new build of a template, which is new too unless there is one of this name."""
         now = read_clock()
         record = self.find(name.alias)
@@ -116,8 +125,7 @@ class TemplateRecords:
             id=str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
             template_id=record.id,
             tags=tuple(dict.fromkeys(tags)),
-            cpu_count=cpu_count,
-            memory_mb=memory_mb,
+            size=size,
             created_at=now,
             updated_at=now,
         )
@@ -175,7 +183,7 @@ class TemplateRecords:
         await self._assign(record, build, tags=checked)
         return build
 
-    async def remove_tags(self, name: str, tags: Iterable[str]) -> None:
+    async def remove_tags(self, name: str, tags: Sequence[str]) -> None:
         """Take tags from a template, whose builds go when no tag is left at them. Raises `ApiError` (404)."""
         record = self.require(name)
         for tag in tags:
@@ -183,7 +191,8 @@ class TemplateRecords:
                 raise ApiError(404, f"template {record.name!r} has no tag {tag!r}: get its tags")
         for tag in tags:
             record.tags.pop(tag, None)
-        await self._offer(record)
+        if record.current is not None:
+            await self._offer(record)
 
     async def _assign(self, record: TemplateRecord, build: Build, *, tags: Iterable[str]) -> None:
         now = read_clock()
