@@ -109,7 +109,7 @@ async def _open_mock(spec: SwarmSpec) -> AsyncIterator[Environment]:
     began_s = anyio.current_time()
     rng, chance_rng = (random.Random(f"{spec.seed}/{name}") for name in ("environment", "chance"))
     goes_by_chance = spec.chaos is not None and read_chaos(spec.chaos).chance is not None
-    weather = LinkWeather(chance_rng)
+    weather = LinkWeather()
     with tempfile.TemporaryDirectory(prefix="e2b-swarm-mock-") as directory:
         async with (
             open_simulation(rng, Path(directory), weather=weather) as (simulated, network),

@@ -25,9 +25,12 @@ class CutOff:
 
 @dataclass(slots=True)
 class LinkWeather:
-    """`drop`: the probability that a frame is lost. `delay_s`: mean of the exponential part of a frame's way."""
+    """`drop`: the probability that a frame is lost. `delay_s`: mean of the exponential part of a frame's way.
 
-    rng: random.Random
+    Draws are made from the generator of the pipe that asks: what happens on one does not depend on which of two that
+    end in the same moment is closed first.
+    """
+
     drop: float = 0.0
     delay_s: float = 0.0
     _cut_off: list[CutOff] = field(default_factory=list)
@@ -41,16 +44,16 @@ class LinkWeather:
         self.drop = self.delay_s = 0.0
         self._cut_off.clear()
 
-    def loses(self) -> bool:
+    def loses(self, rng: random.Random) -> bool:
         """Draw whether a frame is lost."""
-        return bool(self.drop) and self.rng.random() < self.drop
+        return bool(self.drop) and rng.random() < self.drop
 
     def open_s(self, sender: str, receiver: str, *, now_s: float) -> float:
         """Return when the way from one agent to another is open, at the earliest now."""
         self._cut_off = [part for part in self._cut_off if part.until_s > now_s]
         return max((part.until_s for part in self._cut_off if part.parts(sender, receiver)), default=now_s)
 
-    def arrival_s(self, sender: str, receiver: str, *, now_s: float) -> float:
+    def arrival_s(self, sender: str, receiver: str, *, now_s: float, rng: random.Random) -> float:
         """Return when what is sent now has come through the weather."""
-        delay_s = self.rng.expovariate(1.0 / self.delay_s) if self.delay_s else 0.0
+        delay_s = rng.expovariate(1.0 / self.delay_s) if self.delay_s else 0.0
         return self.open_s(sender, receiver, now_s=now_s) + delay_s

@@ -6,7 +6,7 @@ network's weather may delay what is sent, or break the pipe.
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class MemoryPipe:
         peer = self._peer
         if self._is_closed or self._is_ended or peer is None:
             raise PipeClosed("the pipe is closed")
-        if self._weather is not None and self._weather.loses():
+        if self._weather is not None and self._weather.loses(self._rng):
             self.sever()
             raise PipeClosed("a frame was lost")
         self._deliver(peer._arrive, data)
@@ -97,7 +97,7 @@ class MemoryPipe:
     def _next_arrival(self) -> float:
         sent_s = self._loop.time()
         if self._weather is not None and self._owner is not None and self._peer is not None and self._peer._owner:
-            sent_s = self._weather.arrival_s(self._owner.agent, self._peer._owner.agent, now_s=sent_s)
+            sent_s = self._weather.arrival_s(self._owner.agent, self._peer._owner.agent, now_s=sent_s, rng=self._rng)
         delayed = sent_s + self._rng.uniform(DELAY_S_MIN, DELAY_S_MAX)
         self._last_arrival = max(delayed, self._last_arrival + 1e-6)
         return self._last_arrival
@@ -126,7 +126,8 @@ class MemoryNetwork:
     """Dials acceptors by address; `memory://ADDRESS` is their endpoint."""
 
     def __init__(self, rng: random.Random, weather: LinkWeather | None = None) -> None:
-        self._rng = rng
+        self._seed = rng.getrandbits(64)
+        self._dialled: Counter[str] = Counter()
         self._weather = weather
         self._listeners: dict[str, _Listener] = {}
 
@@ -141,8 +142,9 @@ class MemoryNetwork:
         self._listeners.pop(endpoint.url, None)
 
     async def dial(self, endpoint: Endpoint, path: str, *, headers: Mapping[str, str]) -> MemoryPipe:
-        await anyio.sleep(self._rng.uniform(2 * DELAY_S_MIN, 2 * DELAY_S_MAX))
         caller = process_of(None)
+        rng = self._rng_of(f"{caller.agent if caller is not None else ''} {endpoint.url}{path}")
+        await anyio.sleep(rng.uniform(2 * DELAY_S_MIN, 2 * DELAY_S_MAX))
         listener = self._listeners.get(endpoint.url)
         if listener is not None:
             await self._wait_way(caller, listener.process)
@@ -153,10 +155,15 @@ class MemoryNetwork:
         refusal = listener.acceptor.admit(path, lowered)
         if refusal is not None:
             raise Refused(refusal.status, refusal.reason)
-        here, there = MemoryPipe.pair(self._rng, (caller, listener.process), weather=self._weather)
+        here, there = MemoryPipe.pair(rng, (caller, listener.process), weather=self._weather)
         serve = partial(_serve, listener.acceptor, there, path=path, headers=lowered)
         listener.context.run(listener.tasks.start_soon, serve)
         return here
+
+    def _rng_of(self, way: str) -> random.Random:
+        """Make the generator of one call: its own, so that no call depends on which of others came first."""
+        self._dialled[way] += 1
+        return random.Random(f"{self._seed} {way} {self._dialled[way]}")
 
     async def _wait_way(self, caller: SimulatedProcess | None, answering: SimulatedProcess | None) -> None:
         """Wait until both directions between two processes are open, and the one that is called runs."""

@@ -19,7 +19,7 @@ from workers.network import PipeClosed, Refused
 @asynccontextmanager
 async def simulated(tmp_path):
     """Open a provider with one sandbox, its faults, and the coordinator's pipe to its worker."""
-    weather = LinkWeather(random.Random(2))
+    weather = LinkWeather()
     async with (
         open_simulation(random.Random(1), tmp_path, weather=weather) as (provider, network),
         anyio.create_task_group() as tasks,
@@ -167,7 +167,7 @@ def pipe_between(weather):
 
 def test_lost_frame_breaks_the_pipe_at_both_ends(run_virtual):
     async def main():
-        here, there = pipe_between(LinkWeather(random.Random(1), drop=0.5))
+        here, there = pipe_between(LinkWeather(drop=0.5))
         sent = heard = 0
         with suppress(PipeClosed):
             while sent < 1000:
@@ -187,7 +187,7 @@ def test_lost_frame_breaks_the_pipe_at_both_ends(run_virtual):
 )
 def test_what_is_sent_over_a_way_cut_off_arrives_when_it_is_open(run_virtual, is_one_way, took_s):
     async def main():
-        weather = LinkWeather(random.Random(1))
+        weather = LinkWeather()
         here, there = pipe_between(weather)
         weather.cut_off(CutOff({"a"}, is_one_way, 5.0))
         await here.send(b"from a")
@@ -202,7 +202,7 @@ def test_what_is_sent_over_a_way_cut_off_arrives_when_it_is_open(run_virtual, is
 
 def test_weather_clears_up(run_virtual):
     async def main():
-        weather = LinkWeather(random.Random(1), drop=1.0, delay_s=100.0)
+        weather = LinkWeather(drop=1.0, delay_s=100.0)
         weather.cut_off(CutOff({"a"}, False, 500.0))
         weather.clear_up()
         here, there = pipe_between(weather)
