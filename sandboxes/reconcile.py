@@ -145,7 +145,8 @@ def reconcile(situation: Situation, policy: ReconcilePolicy, *, now: datetime) -
     creates: list[Create] = []
     for create, replaced in wishes:
         cost = 0 if (create.agent, create.generation) in pending else 1
-        if replaced is not None and free == 0:
+        # a successor begun before has its slot: to end the old one would free one for others, too late for this time
+        if replaced is not None and free == 0 and cost > 0:
             kills[replaced.id] = Kill(sandbox=replaced.id, reason=f"{create.reason}, and no slot is free")
             free += 1
         if free >= cost:

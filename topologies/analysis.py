@@ -1,7 +1,8 @@
 """What a topology's shape is worth: where it can be cut, how far its agents are apart, what a round and a repair cost.
 
-Structure is read off a shape (`topologies.shape`), bare or with the edges that stand by. Costs are formulas over the
-layout; `Topology.messages_expected` says the same edge by edge. How likely a topology is to serve: `reliability`.
+Structure is read off a shape (`topologies.shape`): with the edges that stand by, or of its `working` edges alone.
+Costs are formulas over the layout; `Topology.messages_expected` says the same edge by edge. How likely a topology is to
+serve: `reliability`.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ __all__ += ["messages_per_repair", "messages_per_round", "reliability", "single_
 
 # a Join in each direction is all that a new edge costs; an edge that stands by has carried its Join already
 JOINS_PER_EDGE = 1
-# what a deputy and each other member of its group exchange: Canvass, Grant, Claim
+# what a deputy and each other member of its group exchange (`topologies.offices`): Canvass, Grant, Claim
 TAKEOVER_MESSAGES_PER_MEMBER = 3
 
 
@@ -112,9 +113,12 @@ def messages_per_decision(topology: Topology) -> float:
 def messages_per_repair(kind: TopologyKind, graph: "Shape[str]", *, failed: str, recovery: Recovery) -> int:
     """Count the messages that agents send each other until the topology is sound again after one failure.
 
-    A Join for each edge that `repair` opens. With failover, where the failed held an office with a group of m other
-    survivors besides its deputy, also 3 m for the takeover (Canvass, Grant, Claim) and a Claim to each survivor of the
-    two who may hold the office above. A mesh and a ring need no vote: who is next follows from names. Heartbeats and
+    A Join for each edge that `repair` opens; `graph` has only working edges when recovery is from outside. With
+    failover, where the failed held an office with a group of m other survivors besides its deputy, also 3 m for the
+    takeover (Canvass, Grant, Claim), and a Claim to each survivor of the two who may hold the office above and to the
+    deputy of each office below. That is without work under way, and when all see the failure before they are asked:
+    a member that sees it after the majority has granted saves its Grant. With m = 0 the deputy is no majority and the
+    office waits for the coordinator. A mesh and a ring need no vote: who is next follows from names. Heartbeats and
     what the coordinator sends are not counted.
     """
     found = repair(kind, graph, failures={failed})
@@ -124,11 +128,13 @@ def messages_per_repair(kind: TopologyKind, graph: "Shape[str]", *, failed: str,
     if recovery is Recovery.OUTSIDE or kind in {TopologyKind.MESH, TopologyKind.RING}:
         return joins
     below = children_of(kind, graph)
-    if not below[failed]:
+    others = below[failed][1:]
+    if not others:
         return joins
     holders_above = next(({leader, group[0]} for leader, group in below.items() if failed in group), set())
     claims_above = len(holders_above - {failed})
-    return joins + TAKEOVER_MESSAGES_PER_MEMBER * (len(below[failed]) - 1) + claims_above
+    claims_below = sum(1 for member in below[failed] if below[member])
+    return joins + TAKEOVER_MESSAGES_PER_MEMBER * len(others) + claims_above + claims_below
 
 
 def _is_both_ways(graph: "Shape[str]") -> bool:

@@ -12,6 +12,10 @@ A topology serves when every symbol can still be decided with every strategy hea
 - ring: all agents. With failover no two neighbours on the cycle are dead (the bypass reaches one over), so that every
   stage of every lane is done by its own agent or by the next.
 
+The running rules differ with failover. In a tree the holder of an office needs a majority of its group alive as well
+(`topologies.offices`), which is stricter. In a mesh owners take each other's voices over (`topologies.voices`), so that
+one of them is enough; but without any the one spare is too few, however many other peers are alive.
+
 `serves` is the definition as code; `reliability` computes its probability exactly, by closed forms and dynamic
 programming, or where that has too many states by `estimate`, a seeded simulation that asks `serves`.
 """

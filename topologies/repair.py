@@ -118,7 +118,7 @@ def rejoin(kind: TopologyKind, graph: "Shape[str]", *, agent: str, home: "Shape[
 
     In a ring it has its old place and stages again. In a star or a hierarchy it comes back as a spoke or a worker, not
     in its old office: under its old leader if that one leads now, else under the root. An agent that is in already
-    changes nothing. New edges to stand by are the business of `topologies.shape.with_standby`.
+    changes nothing. It gets no new edges to stand by.
     Raises NotSound when `graph` broke a rule before, KeyError when `home` does not know the agent.
     """
     if broken := invariants(kind, graph):
@@ -165,14 +165,14 @@ class _Draft:
             self.work(edge, reason=reason)
 
     def work(self, edge: Edge, *, reason: Reason) -> None:
-        if edge not in self.graph.edges or self.graph.edges[edge].get("standby"):
-            self.graph.add_edge(*edge, standby=False)
+        if edge not in self.graph.edges or self.graph.edges[edge].get("is_standby"):
+            self.graph.add_edge(*edge, is_standby=False)
             self._reasons[edge] = reason
 
     def rest(self, edge: Edge, *, reason: Reason, stays_open: bool) -> None:
         """Let an edge work no more: it stands by, or is closed."""
         if stays_open:
-            self.graph.edges[edge]["standby"] = True
+            self.graph.edges[edge]["is_standby"] = True
         else:
             self.graph.remove_edge(*edge)
         self._reasons[edge] = reason
@@ -192,7 +192,7 @@ class _Draft:
 
     @staticmethod
     def _is_idle(graph: "Shape[str]", edge: Edge) -> bool:
-        return bool(graph.edges[edge].get("standby"))
+        return bool(graph.edges[edge].get("is_standby"))
 
 
 def _complete_mesh(draft: _Draft, *, reason: Reason | None = None) -> None:
@@ -277,7 +277,7 @@ def _repair_ring(draft: _Draft, failed: set[str]) -> None:
 def _rejoin_ring(draft: _Draft, home: "Shape[str]") -> None:
     members = set(draft.graph)
     order = [agent for agent in cycle_of(home) if agent in members]
-    reserve = {edge for edge in home.edges if home.edges[edge].get("standby")}
+    reserve = {edge for edge in home.edges if home.edges[edge].get("is_standby")}
     _close_ring(draft, order, reason=Reason.REJOINED, reserve=reserve)
     _share_stages(draft, home, failed=set(home) - members)
 
@@ -286,7 +286,7 @@ def _close_ring(draft: _Draft, order: list[str], *, reason: Reason, reserve: Col
     """Make the working edges a cycle through the agents in this order; the others rest."""
     cycle = set(pairwise([*order, order[0]])) if len(order) > 1 else set()
     for edge in sorted(draft.graph.edges):
-        if edge not in cycle and not draft.graph.edges[edge].get("standby"):
+        if edge not in cycle and not draft.graph.edges[edge].get("is_standby"):
             draft.rest(edge, reason=reason, stays_open=edge in reserve)
     for edge in sorted(cycle):
         draft.work(edge, reason=reason)

@@ -1,31 +1,32 @@
-"""The bare shape of a topology: which edges do the work, which stand by, who is whose parent.
+"""The shape of a topology: which edges do the work, which stand by, who is whose parent.
 
 `repair`, `invariants` and `analysis` see a topology as this graph alone. Its nodes have the attribute `role`, in a ring
-also `stages`, in a hierarchy also `parent` (empty at the root). An edge with `standby=True` is open and carries no work
-yet: whoever takes an office over can put it to work without opening anything.
+also `stages`, in a hierarchy also `parent` (empty at the root). An edge with `is_standby` is open and carries no work
+yet: whoever takes an office over can put it to work without opening anything. `shape` is the topology with failover, as
+its layout has it; `working` of it is the topology without.
 """
-
-from collections.abc import Iterator
-from itertools import pairwise, permutations
 
 import networkx as nx
 
 from topologies.kinds import Role, TopologyKind
 from topologies.layouts.mesh import COMPLETE_AGENTS_MAX
-from topologies.layouts.topology import Edge, Topology
+from topologies.layouts.topology import Topology
 
 Shape = nx.DiGraph
 
 
 def shape(topology: Topology) -> "Shape[str]":
-    """Take the shape of a topology. An edge works when it carries a message each round; in a mesh every edge does."""
-    before, after = topology.messages_expected(0), topology.messages_expected(1)
+    """Take the shape of a topology, with the edges that its layout lets stand by.
+
+    In a mesh every edge works: its layout marks those that carry no ballots, but any two peers may come to share a
+    symbol, and its rules (complete, or of a certain degree) are about all of them.
+    """
     graph: Shape[str] = nx.DiGraph()
     for agent in topology.agents:
         graph.add_node(agent, **topology.graph.nodes[agent])
-    for edge in topology.edges:
-        is_idle = topology.kind is not TopologyKind.MESH and after[edge] == before[edge]
-        graph.add_edge(*edge, standby=is_idle)
+    for u, v in topology.edges:
+        is_standby = topology.kind is not TopologyKind.MESH and topology.graph.edges[u, v]["is_standby"]
+        graph.add_edge(u, v, is_standby=is_standby)
     if topology.kind is TopologyKind.HIERARCHICAL:
         root = topology.agents[0]
         for child, parent in [(root, ""), *nx.bfs_predecessors(working(graph), root)]:
@@ -37,20 +38,7 @@ def working(graph: "Shape[str]") -> "Shape[str]":
     """Return the same agents with the edges that work."""
     found: Shape[str] = nx.DiGraph()
     found.add_nodes_from(graph.nodes(data=True))
-    found.add_edges_from((u, v, data) for u, v, data in graph.edges(data=True) if not data.get("standby"))
-    return found
-
-
-def with_standby(kind: TopologyKind, graph: "Shape[str]") -> "Shape[str]":
-    """Add the edges that failover keeps in reserve, as standing by.
-
-    Star and hierarchy: every office (hub, leader of a group) has a deputy, the first of the group; it has links to the
-    group and to both who may hold the office above. Ring: from each agent to the one after the next. A mesh needs none.
-    """
-    found = graph.copy()
-    for edge in _standby_edges(kind, graph):
-        if edge not in found.edges:
-            found.add_edge(*edge, standby=True)
+    found.add_edges_from((u, v, data) for u, v, data in graph.edges(data=True) if not data.get("is_standby"))
     return found
 
 
@@ -79,7 +67,7 @@ def cycle_of(graph: "Shape[str]") -> tuple[str, ...]:
 
     Fewer than all agents come back when the working edges are not one cycle through them.
     """
-    following = {u: v for u, v, data in graph.edges(data=True) if not data.get("standby")}
+    following = {u: v for u, v, data in graph.edges(data=True) if not data.get("is_standby")}
     found: list[str] = []
     agent = next(iter(graph), None)
     while agent is not None and agent not in found[:1] and len(found) < len(graph):
@@ -99,21 +87,3 @@ def degree_min(agents: int) -> int:
 def _hub_as_parent(graph: "Shape[str]") -> dict[str, str]:
     hub = next(agent for agent, role in roles_of(graph).items() if role is Role.HUB)
     return {agent: "" if agent == hub else hub for agent in graph}
-
-
-def _standby_edges(kind: TopologyKind, graph: "Shape[str]") -> Iterator[Edge]:
-    match kind:
-        case TopologyKind.RING:
-            cycle = cycle_of(graph)
-            for (first, _), (_, third) in pairwise(pairwise((*cycle, *cycle[:2]))):
-                if first != third:
-                    yield first, third
-        case TopologyKind.STAR | TopologyKind.HIERARCHICAL:
-            below = children_of(kind, graph)
-            for holder, group in below.items():
-                below_offices = [below[member][0] for member in group if below[member]]
-                for office_holder in (holder, *group[:1]):
-                    for other in {*group, *below_offices} - {office_holder}:
-                        yield from permutations((office_holder, other))
-        case TopologyKind.MESH:
-            return

@@ -3,29 +3,36 @@
 "No fewer" is checked against every sound shape that can be drawn over a few survivors.
 """
 
+import random
 from itertools import combinations, pairwise, permutations
 
 import networkx as nx
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from in_memory_swarm import InMemorySwarm
 
+from topologies.analysis import Recovery, messages_per_repair
 from topologies.augmentation import fewest_links
 from topologies.invariants import depths, invariants
 from topologies.kinds import TopologyKind
 from topologies.layouts import LayoutRequest, lay_out
 from topologies.repair import rejoin, repair
-from topologies.shape import children_of, cycle_of, shape, with_standby, working
+from topologies.shape import children_of, cycle_of, shape, working
 
 KINDS = st.sampled_from(TopologyKind)
 SIZES = st.one_of(st.integers(2, 14), st.integers(33, 48))
 TREE_KINDS = (TopologyKind.STAR, TopologyKind.HIERARCHICAL)
 
 
-def laid_out(kind, agents, *, fan_out=None, has_standby=False):
+def layout(kind, agents, *, fan_out=None):
     names = tuple(f"agent-{number:03}" for number in range(agents))
     request = LayoutRequest(agents=names, strategies=("m", "r"), symbols=("X", "Y", "Z"), fan_out=fan_out)
-    graph = shape(lay_out(kind, request))
-    return with_standby(kind, graph) if has_standby else graph
+    return lay_out(kind, request)
+
+
+def laid_out(kind, agents, *, fan_out=None, has_standby=False):
+    graph = shape(layout(kind, agents, fan_out=fan_out))
+    return graph if has_standby else working(graph)
 
 
 @st.composite
@@ -115,7 +122,7 @@ def test_no_sound_shape_needs_fewer_new_edges(kind, agents, fan_out, data):
 @given(kind=KINDS, agents=st.integers(2, 40), fan_out=st.sampled_from([None, 2, 3]), data=st.data())
 def test_standby_edges_never_make_a_repair_dearer_and_one_failure_free(kind, agents, fan_out, data):
     bare = laid_out(kind, agents, fan_out=fan_out)
-    reserve = with_standby(kind, bare)
+    reserve = laid_out(kind, agents, fan_out=fan_out, has_standby=True)
     failures = data.draw(st.sets(st.sampled_from(sorted(bare)), max_size=min(agents - 1, 4)))
     dearer = len(repair(kind, bare, failures=failures).added)
     assert len(repair(kind, reserve, failures=failures).added) <= dearer
@@ -180,6 +187,36 @@ def test_every_office_has_a_deputy_with_links_to_its_whole_group(kind, agents, f
             assert graph.has_edge(group[0], member)
             assert graph.has_edge(member, group[0])
         assert all(graph.has_edge(holder, member) for member in group)
+
+
+class FirstByName(random.Random):
+    """Lets the first of all edges deliver: those of the coordinator, so that all see a death before anything else."""
+
+    def choice(self, seq):
+        return seq[0]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    kind=st.sampled_from([kind for kind in TopologyKind if kind is not TopologyKind.MESH]),
+    agents=st.integers(2, 40),
+    fan_out=st.sampled_from([None, 2, 3]),
+    seed=st.integers(0, 2**32),
+    data=st.data(),
+)
+def test_takeover_costs_the_messages_that_analysis_counts_and_in_no_order_more(kind, agents, fan_out, seed, data):
+    topology = layout(kind, agents, fan_out=fan_out)
+    failed = data.draw(st.sampled_from(topology.agents))
+    expected = messages_per_repair(kind, shape(topology), failed=failed, recovery=Recovery.FAILOVER)
+
+    def sent(rng):
+        swarm = InMemorySwarm(topology, rng)
+        swarm.kill(failed)
+        swarm.run()
+        return swarm.carried.total()
+
+    assert sent(FirstByName(seed)) == expected
+    assert sent(random.Random(seed)) <= expected
 
 
 @settings(deadline=None, max_examples=200)

@@ -1,5 +1,6 @@
 """What reconciliation does in each situation that the rules name."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -164,6 +165,17 @@ def test_rotation_without_a_free_slot_ends_the_old_one_first():
     assert decide(observed, [want(name, sandbox=f"s{name}") for name in names]) == [
         Kill(sandbox="sc", reason="near the end of its session, and no slot is free"),
         Create(agent="c", generation=2, reason="near the end of its session"),
+    ]
+
+
+def test_rotation_whose_successor_was_begun_before_leaves_the_old_one_at_work():
+    """The successor's slot is taken already: no slot comes free, and none for an agent that waits for one."""
+    observed = [there(age=3100), *(there(f"sb-{name}", name) for name in "bc")]
+    wanted = [want(sandbox="sb"), *(want(name, sandbox=f"sb-{name}") for name in "bc"), want("d")]
+    situation = Situation(observed=observed, wanted=wanted, creates=[begun("a", 2)])
+    policy = replace(POLICY, rotations_max=2)  # one of them is the agent that waits
+    assert list(reconcile(situation, policy, now=NOW)) == [
+        Create(agent="a", generation=2, reason="near the end of its session")
     ]
 
 

@@ -10,15 +10,16 @@ from topologies.invariants import Invariant, invariants
 from topologies.kinds import Role, Stage, TopologyKind
 from topologies.layouts import LayoutRequest, lay_out
 from topologies.repair import ChangeKind, NotSound, Reason, rejoin, repair
-from topologies.shape import cycle_of, degree_min, parents_of, roles_of, shape, with_standby
+from topologies.shape import cycle_of, degree_min, parents_of, roles_of, shape, working
 
 D, S, R, E = Stage.DATA, Stage.SIGNAL, Stage.RISK, Stage.EXECUTION
 
 
-def laid_out(kind, agents, **more):
+def laid_out(kind, agents, *, has_standby=False):
     names = tuple(f"a{number:02}" for number in range(agents))
-    request = LayoutRequest(agents=names, strategies=("m",), symbols=("X", "Y"), **more)
-    return shape(lay_out(TopologyKind(kind), request))
+    request = LayoutRequest(agents=names, strategies=("m",), symbols=("X", "Y"))
+    graph = shape(lay_out(TopologyKind(kind), request))
+    return graph if has_standby else working(graph)
 
 
 def both_ways(*pairs):
@@ -67,10 +68,10 @@ def test_star_without_standby_opens_a_link_from_the_new_hub_to_every_spoke():
 
 def test_star_chooses_the_deputy_whose_links_are_open():
     graph = laid_out("star", 4)
-    graph.add_edges_from(both_ways(("a03", "a01")), standby=True)
+    graph.add_edges_from(both_ways(("a03", "a01")), is_standby=True)
     found = repair(TopologyKind.STAR, graph, failures={"a00"})
     assert roles_of(found.graph)["a01"] is Role.HUB  # a01 and a03 need one more link each: the first name
-    graph.add_edge("a03", "a02", standby=True)
+    graph.add_edge("a03", "a02", is_standby=True)
     found = repair(TopologyKind.STAR, graph, failures={"a00"})
     assert roles_of(found.graph)["a03"] is Role.HUB
     assert found.added == (("a02", "a03"),)
@@ -100,7 +101,7 @@ def test_hierarchy_is_one_tree_again(failures, parents):
 
 def test_leader_above_adopts_orphans_to_whom_it_has_links_already():
     graph = laid_out("hierarchical", 7)
-    graph.add_edges_from(both_ways(("a00", "a03"), ("a00", "a04")), standby=True)
+    graph.add_edges_from(both_ways(("a00", "a03"), ("a00", "a04")), is_standby=True)
     found = repair(TopologyKind.HIERARCHICAL, graph, failures={"a01"})
     assert (parents_of(found.graph)["a03"], parents_of(found.graph)["a04"]) == ("a00", "a00")
     assert found.added == ()
@@ -145,7 +146,7 @@ def test_ring_opens_one_edge_past_neighbouring_failures():
 
 
 def test_ring_with_standby_goes_past_one_failure_and_back_without_opening_anything():
-    home = with_standby(TopologyKind.RING, laid_out("ring", 8))
+    home = laid_out("ring", 8, has_standby=True)
     past = repair(TopologyKind.RING, home, failures={"a02"})
     assert (past.added, past.put_to_work) == ((), (("a01", "a03"),))
     back = rejoin(TopologyKind.RING, past.graph, agent="a02", home=home)
@@ -299,7 +300,7 @@ def test_fewest_links(paths, degree, links):
 
 @pytest.mark.parametrize("kind", list(TopologyKind))
 def test_standby_edges_break_no_rule_and_make_losing_one_agent_free(kind):
-    home = with_standby(kind, laid_out(kind, 12))
+    home = laid_out(kind, 12, has_standby=True)
     assert invariants(kind, home) == ()
     for agent in home:
         assert repair(kind, home, failures={agent}).added == ()
