@@ -60,6 +60,7 @@ class Recovery:
     faults: dict[str, tuple[str, float]] = field(default_factory=dict)
     failovers: list[Failover] = field(default_factory=list)
     _restarts: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _under_repair: set[str] = field(default_factory=set)
     _tasks: TaskGroup | None = None
 
     async def run(self) -> None:
@@ -93,35 +94,41 @@ class Recovery:
             recent.popleft()
         if len(recent) > RESTARTS_MAX:
             raise SwarmFailed(f"{agent} died {len(recent)} times within {RESTARTS_WINDOW_S:g} s, at last: {evidence}")
-        self.failovers.append(Failover(agent, fault, detected_ms, None))
-        self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
+        if agent not in self._under_repair:  # else whoever lets it in finds out, and begins again
+            self._under_repair.add(agent)
+            self.failovers.append(Failover(agent, fault, detected_ms, None))
+            self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
 
     async def _replace(self, agent: str, number: int) -> None:
+        """Put process after process in an agent's place, until one of them is in it and alive."""
         began_s = self.now_s()
-        await self.crew.bury(agent)
-        await self.floor.play_again()
-        generation = self.crew.sandboxes[agent].generation
-        is_back = False
-        while not is_back:
+        sandbox = self.crew.sandboxes[agent]
+        generation = sandbox.generation
+        while agent in self.verdicts.lost:
             generation += 1
             try:
-                is_back = await self._try_to_replace(agent, generation)
+                if agent not in self.crew.absent:
+                    await self.crew.bury(agent)
+                    await self.floor.play_again()
+                sandbox = await self.manager.replace(sandbox, generation=generation)
+                await self._let_in(sandbox)
             except (SandboxError, AgentLost, SwarmFailed) as error:
+                self.verdicts.condemn(agent)
                 self.journal.record("agent.not-replaced", agent, reason=str(error))
                 await anyio.sleep(RETRY_S)
+        self._under_repair.discard(agent)
         repaired_ms = round((self.now_s() - began_s) * 1000.0, 3)
         self.failovers[number] = msgspec.structs.replace(self.failovers[number], repaired_ms=repaired_ms)
         self.journal.record("agent.replaced", agent, generation=generation)
 
-    async def _try_to_replace(self, agent: str, generation: int) -> bool:
-        """Start a process and let it in. Raises SandboxError, AgentLost, SwarmFailed."""
-        sandbox = await self.manager.replace(self.crew.sandboxes[agent], generation=generation)
+    async def _let_in(self, sandbox: Sandbox) -> None:
+        """Make a new process an agent of the swarm. Raises AgentLost, SwarmFailed."""
+        agent = sandbox.agent
         self.on_sandbox(sandbox)
         await self.crew.open({agent: sandbox}, self.network)
         async with self.floor.admission() as rounds_over:
             self.assignments.offices.appoint(agent)
             await self.crew.assign([agent], rounds_over=rounds_over, deadline_s=ADMISSION_DEADLINE_S)
-            self.verdicts.arrived(agent, generation, now_s=self.now_s())
+            self.verdicts.arrived(agent, sandbox.generation, now_s=self.now_s())
             await self.crew.welcome(agent)
             await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)
-        return True
