@@ -70,6 +70,9 @@ def deploy_command(
     ticks: options.Ticks = None,
     data: options.Data = None,
     mode: options.Mode = None,
+    distribution: options.Distribution = None,
+    voting: options.Voting = None,
+    risk_strategy: options.RiskStrategy = None,
     seed: options.Seed = None,
     pace: options.Pace = None,
     name: options.Name = None,
@@ -89,6 +92,7 @@ def deploy_command(
     """
     given: dict[str, object] = {"topology": topology, "agents": agents, "strategy": tuple(strategy or ()) or None}
     given |= {"symbols": symbols, "ticks": ticks, "data": data, "mode": mode, "seed": seed, "pace": pace, "name": name}
+    given |= {"distribution": distribution, "voting": voting, "risk_strategy": tuple(risk_strategy or ()) or None}
     plan = _plan(given, spec)
     _report(_deploy(plan, json=json), json=json)
 

@@ -70,7 +70,7 @@ def examine() -> Iterator[Finding]:
     """Yield all findings."""
     yield from examine_versions()
     yield from examine_system()
-    yield from examine_namespaces()
+    yield from examine_isolation()
     yield Finding(
         name=KEY_VARIABLE,
         ok=bool(os.environ.get(KEY_VARIABLE)),
@@ -112,7 +112,9 @@ def examine_system() -> Iterator[Finding]:
         name="loopback 127.64.x.y",
         ok=has_loopback,
         is_required=True,
-        detail="" if has_loopback else "sandboxes listen there: use Linux, with the interface lo up",
+        detail="each sandbox has an address of its own"
+        if has_loopback
+        else "sandboxes listen there: use Linux, with the interface lo up",
     )
     for program in ("setpriv", "setsid"):
         path = shutil.which(program)
@@ -137,25 +139,28 @@ def examine_system() -> Iterator[Finding]:
     yield Finding(name="open files", ok=is_enough, detail=f"limit {files_max}{advice}")
 
 
-def examine_namespaces() -> Iterator[Finding]:
-    """Yield what isolation is possible, and what the embedded server enforces with and without it."""
+def examine_isolation() -> Iterator[Finding]:
+    """Yield what of isolation is possible, and which network settings the embedded server enforces by default."""
     report = try_namespaces()
-    kind = "root needs none" if os.geteuid() == 0 else "used, because this user is not root"
+    kind = "not needed: this user is root" if os.geteuid() == 0 else "used, because this user is not root"
     advice = "run as root or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1): "
-    isolated = not report.namespaces
-    yield Finding(name="user namespaces", ok=isolated, detail=kind if isolated else advice + report.namespaces)
-    for name in ("mount namespaces", "process namespaces"):
-        yield Finding(
-            name=name, ok=isolated, detail="with --isolation auto" if isolated else advice + report.namespaces
-        )
-    yield Finding(
-        name="network namespaces",
-        ok=not report.network,
-        detail="with --isolation auto" if not report.network else f"no sandbox can be cut off: {report.network}",
-    )
+    for name, refusal, detail in (
+        ("user namespaces", report.namespaces, kind),
+        ("mount namespaces", report.namespaces, "each sandbox has /home, /tmp and /dev/shm of its own"),
+        ("process namespaces", report.namespaces, "each sandbox sees its own processes only"),
+    ):
+        yield Finding(name=name, ok=not refusal, detail=advice + refusal if refusal else detail)
+    for name, refusal, detail in (
+        ("network namespaces", report.network, "a sandbox with rules for traffic out has its own network"),
+        ("connection filter (seccomp)", report.filter, "the server makes the connections that the rules allow"),
+    ):
+        yield Finding(name=name, ok=not refusal, detail=f"not possible: {refusal}" if refusal else detail)
+    has_limits = try_it(lambda: resource.prlimit(0, resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)))
+    detail = "no core files, 20,000 open files at most; memory and processor are shared and not limited"
+    yield Finding(name="process limits (rlimits)", ok=has_limits, detail=detail if has_limits else "prlimit is refused")
     from sandboxes.emulator.fleet.network_settings import network_enforcement
 
-    for setting in network_enforcement(cuts_network=not report.network):
+    for setting in network_enforcement(cuts_network=not report.network, filters_network=not report.filter):
         yield Finding(name=f"enforced: {setting.name}", ok=setting.is_enforced, detail=setting.note)
 
 

@@ -36,6 +36,26 @@ Mode = Annotated[
         show_default="local",
     ),
 ]
+Distribution = Annotated[
+    str | None,
+    typer.Option(
+        help="Hierarchy and star: round-robin, least-loaded, specialized, consensus or adaptive.",
+        metavar="STRATEGY",
+        show_default="by topology",
+    ),
+]
+Voting = Annotated[
+    str | None,
+    typer.Option(
+        help="What a direction needs: weighted, majority, supermajority or unanimous.",
+        metavar="RULE",
+        show_default="weighted",
+    ),
+]
+RiskStrategy = Annotated[
+    list[str] | None,
+    typer.Option(help="A strategy of the swarm that may only forbid positions (a veto); repeatable.", metavar="NAME"),
+]
 Seed = Annotated[str | None, typer.Option(help="Feeds every random choice.", metavar="N", show_default="0")]
 Pace = Annotated[
     str | None, typer.Option(help="Seconds per tick; 0 is as fast as possible.", metavar="SECONDS", show_default="0")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from orchestrator.spec import SwarmSpec
 from orchestrator.strategies_chosen import ChosenStrategy, choose
+from strategies import StrategyError
+from topologies.charter import Charter
 from topologies.layouts import LayoutRequest, Topology, lay_out
 from trading.market_data import WARMUP_BARS, Tape, load_tape
 from trading.user_data import read_user_data
@@ -26,6 +28,10 @@ class Plan:
     strategies: Sequence[ChosenStrategy]
 
 
+class UnknownRiskStrategy(StrategyError):
+    """A risk strategy is named that does not run, or none is left to choose a position."""
+
+
 def make_plan(spec: SwarmSpec) -> Plan:
     """Work out a plan. Raises StrategyError or MarketDataError saying what was asked, found and to be done."""
     strategies = choose(spec.strategy)
@@ -39,6 +45,22 @@ def make_plan(spec: SwarmSpec) -> Plan:
             strategies=tuple(strategy.reference.name for strategy in strategies),
             symbols=tuple(sorted(tape.symbols)),
             deadline_s=spec.round_deadline * AGENT_SHARE_OF_DEADLINE,
+            distribution=spec.distribution,
+            charter=_charter(spec, strategies),
         ),
     )
     return Plan(spec=spec, topology=topology, tape=tape, strategies=strategies)
+
+
+def _charter(spec: SwarmSpec, strategies: Sequence[ChosenStrategy]) -> Charter:
+    """Make the rules of voting. Raises UnknownRiskStrategy."""
+    running = [strategy.reference.name for strategy in strategies]
+    unknown = sorted(set(spec.risk_strategy) - set(running))
+    if unknown:
+        raise UnknownRiskStrategy(
+            f"risk strategy {', '.join(unknown)} does not run; name it with --strategy too; "
+            f"running: {', '.join(running)}"
+        )
+    if not set(running) - set(spec.risk_strategy):
+        raise UnknownRiskStrategy("all strategies are risk strategies; at least one must choose a position")
+    return Charter(rule=spec.voting, risk_strategies=frozenset(spec.risk_strategy))

@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from topologies.kinds import TopologyKind
+from topologies.charter import VotingRule
+from topologies.kinds import DistributionStrategy, TopologyKind
 
 AGENTS_MIN = 2
 AGENTS_MAX = 200
@@ -65,6 +66,16 @@ class SwarmSpec(BaseModel):
     seed: int = 0
     """Feeds every random choice: equal seeds give equal decisions, in mock mode equal journals."""
 
+    distribution: DistributionStrategy | None = None
+    """Hierarchy and star: how tasks are shared out. By default round-robin in the one, least-loaded in the other."""
+
+    voting: VotingRule = VotingRule.WEIGHTED
+    """What a direction needs to win: more weight than any other, or the heads of so many of those who were asked."""
+
+    risk_strategy: tuple[str, ...] = ()
+    """Strategies, among those that run, that choose no position but may forbid one: by wanting flat, by failing or by
+    not answering."""
+
     pace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Seconds from one tick to the next; 0 means the next tick follows at once."""
 
@@ -77,7 +88,7 @@ class SwarmSpec(BaseModel):
     account_creates_per_s: Annotated[float, Field(gt=0)] = 1.0
     """Live mode: sandboxes the account may create in a second. The default is that of the smallest account."""
 
-    @field_validator("strategy", "symbols", mode="before")
+    @field_validator("strategy", "symbols", "risk_strategy", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Take `"A,B"` for `["A", "B"]`."""
@@ -124,7 +135,12 @@ def _explain(error: ValidationError) -> str:
 
 
 def _choices(field: str) -> str:
-    options: dict[str, type[StrEnum]] = {"topology": TopologyKind, "mode": Mode}
+    options: dict[str, type[StrEnum]] = {
+        "topology": TopologyKind,
+        "mode": Mode,
+        "distribution": DistributionStrategy,
+        "voting": VotingRule,
+    }
     return f"; choose {', '.join(options[field])}" if field in options else ""
 
 

@@ -13,13 +13,13 @@ Pure: the same tasks, answers and draws give the same shares.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from enum import StrEnum
 from random import Random
 from typing import Protocol, assert_never
 
 from topologies.adaptive import Adaptive
 from topologies.capability import NONE_AWAY, UnmatchedCapability, able_branches
 from topologies.consensus import Consensus
+from topologies.kinds import DistributionStrategy
 from topologies.messages import Task
 from topologies.outstanding import rotated
 from topologies.seats import Branch
@@ -36,14 +36,6 @@ __all__ = [
     "round_robin",
     "tasks_of_round",
 ]
-
-
-class DistributionStrategy(StrEnum):
-    ROUND_ROBIN = "round-robin"
-    LEAST_LOADED = "least-loaded"
-    SPECIALIZED = "specialized"
-    CONSENSUS = "consensus"
-    ADAPTIVE = "adaptive"
 
 
 class Distribution(Protocol):

@@ -7,19 +7,25 @@ from topologies.messages import Canvass, Claim, Grant, Refusal, Work
 from topologies.offices import OfficeView, Succession
 from topologies.round import Action, Send
 from topologies.seats import DelegationSeat
+from topologies.sharing import Sharing
 
 
 class Holding:
     """`leaders`: by office, the leading from each post that this agent may hold, whether it does or not."""
 
-    def __init__(self, seat: DelegationSeat, *, is_dead: Callable[[str], bool]) -> None:
+    def __init__(self, seat: DelegationSeat, *, is_dead: Callable[[str], bool], now_s: Callable[[], float]) -> None:
         self._reached = frozenset(seat.watches)
         above = [post.above for post in seat.posts if post.above is not None]
         offices = [seat.member_of, *(post.office for post in seat.posts), *above]
         self._views = {office.name: OfficeView(office, seat.agent, is_dead=is_dead) for office in offices}
         self._successions = {name: Succession(view) for name, view in sorted(self._views.items())}
         self.leaders = {
-            post.office.name: Leading(post, self._views[post.office.name], distribution=seat.distribution)
+            post.office.name: Leading(
+                post,
+                self._views[post.office.name],
+                sharing=Sharing(post.branches, seat.distribution, seed=f"{seat.agent}/{post.office.name}", now_s=now_s),
+                charter=seat.charter,
+            )
             for post in seat.posts
         }
         self._logs = {post.office.name: WorkLog() for post in seat.posts}

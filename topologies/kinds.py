@@ -19,6 +19,16 @@ class Role(StrEnum):
     SPOKE = "spoke"
 
 
+class DistributionStrategy(StrEnum):
+    """By which rule a leader or a hub shares out tasks; see `topologies.distribution`."""
+
+    ROUND_ROBIN = "round-robin"
+    LEAST_LOADED = "least-loaded"
+    SPECIALIZED = "specialized"
+    CONSENSUS = "consensus"
+    ADAPTIVE = "adaptive"
+
+
 class Stage(StrEnum):
     """What a round passes in a ring, in this order."""
 

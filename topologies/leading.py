@@ -4,23 +4,22 @@ A task is asked of somebody else when who had it dies; votes are kept by task, s
 answers, and answers are remembered for a while, so that a round started again costs no second computation.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from topologies.branches import Branches
-from topologies.distribution import least_loaded, round_robin
+from topologies.charter import Charter
+from topologies.conclusion import conclude
 from topologies.messages import Result, Task, Tick, Vote, Work
 from topologies.offices import OfficeView
 from topologies.round import Action, Desk, Report, Send, SetTimer
-from topologies.seats import Branch, Post
-from topologies.voting import decide
+from topologies.seats import Post
+from topologies.sharing import Sharing
 
 OPEN_MAX = 64
 MEMORY_ROUNDS = 64
 LOG_ROUNDS = 64
-ROUND_ROBIN = "round_robin"
-LEAST_LOADED = "least_loaded"
 
 
 class VoteMemory:
@@ -85,12 +84,13 @@ class _Open:
 class Leading:
     """The rounds led from one post."""
 
-    def __init__(self, post: Post, view: OfficeView, *, distribution: str) -> None:
+    def __init__(self, post: Post, view: OfficeView, *, sharing: Sharing, charter: Charter) -> None:
         """Lead from `post` whenever its office is held here, as `view` has it."""
         self.post = post
         self.view = view
         self.branches = Branches(post, view.me, is_dead=view.is_dead)
-        self._distribution = distribution
+        self.sharing = sharing
+        self._charter = charter
         self._memory = VoteMemory()
         self._open: dict[int, _Open] = {}
         self._finished = 0  # all rounds up to this one are over
@@ -125,7 +125,9 @@ class Leading:
             if vote.task in state.wanted:
                 state.votes.setdefault(vote.task, vote)
         answered = {vote.task for vote in result.votes}.union(result.unanswered)
-        for tasks in state.given.values():
+        for branch, tasks in state.given.items():
+            self.sharing.answered(branch, [vote for vote in result.votes if vote.task in tasks])
+            self.sharing.lost(branch, len(tasks.keys() & set(result.unanswered)))
             for key in answered & tasks.keys():
                 del tasks[key]
         return self._finish_if_complete(state) or (self._hand_out(state, is_start=False) if result.unanswered else [])
@@ -145,7 +147,7 @@ class Leading:
             state = self._open[number]
             if not is_alive:
                 for branch in self.branches.of(peer):
-                    state.given.pop(branch, None)
+                    self.sharing.lost(branch, len(state.given.pop(branch, {})))
             if state.is_overdue and self._may_finish:
                 actions += self._finish(state)
             else:
@@ -159,7 +161,7 @@ class Leading:
     def _hand_out(self, state: _Open, *, is_start: bool) -> list[Action]:
         alive = self.branches.within_reach()
         tasks = state.missing
-        shares = self._share(tasks, alive, turn=state.tick.round) if tasks else {}
+        shares = self.sharing.share(tasks, alive, turn=state.tick.round)
         actions: list[Action] = []
         for branch in alive:
             given = shares.get(branch.agent, ())
@@ -182,17 +184,6 @@ class Leading:
             earlier=tuple(self.branches.tell(to, state.tick)),
         )
 
-    def _share(self, tasks: Sequence[Task], alive: Sequence[Branch], *, turn: int) -> dict[str, tuple[Task, ...]]:
-        able = _widened([branch for branch in alive if branch.capacity], tasks)
-        if not able:
-            return {}
-        if self._distribution == ROUND_ROBIN:
-            return round_robin(tasks, able, turn=turn)
-        outstanding: Counter[str] = Counter()
-        for state in self._open.values():
-            outstanding.update({agent: len(given) for agent, given in state.given.items()})
-        return least_loaded(tasks, able, outstanding=outstanding, turn=turn)
-
     def _finish_if_complete(self, state: _Open) -> list[Action]:
         return self._finish(state) if state.is_complete and self._may_finish else []
 
@@ -212,14 +203,8 @@ class Leading:
             return [Send(state.requester, Result(self.post.above.name, number, votes, unanswered))]
         voted = {vote.symbol for vote in votes}
         decisions = tuple(
-            decide((vote for vote in votes if vote.symbol == symbol), round=number, symbol=symbol)
+            conclude(votes, tuple(state.wanted.values()), tick=state.tick, symbol=symbol, charter=self._charter)
             for symbol in state.tick.symbols
             if symbol in voted
         )
         return [Report(number, decisions, self.post.office.name, self.view.seen)]
-
-
-def _widened(branches: Sequence[Branch], tasks: Sequence[Task]) -> list[Branch]:
-    """Let everyone run what nobody left was meant to run: all workers carry all strategies."""
-    orphaned = {task.strategy for task in tasks} - {name for branch in branches for name in branch.capacity}
-    return [Branch(branch.agent, {**dict.fromkeys(sorted(orphaned), 1), **branch.capacity}) for branch in branches]

@@ -20,7 +20,14 @@ class Member:
         """Take a seat in a swarm that has played `rounds_over` rounds already."""
         self.seat = seat
         self.detector = Detector(seat.watches, settings, now_s=now_s)
-        self._round = create_round(seat, desk, rounds_over=rounds_over)
+        self._now_s = now_s
+        self._round = create_round(
+            seat,
+            desk,
+            rounds_over=rounds_over,
+            now_s=lambda: self._now_s,
+            is_suspect=lambda peer: self.detector.state(peer) is PeerState.SUSPECT,
+        )
         self._lost: set[str] = set()  # neighbours that the rules take for dead
 
     def start(self) -> list[Action]:
@@ -43,6 +50,7 @@ class Member:
 
     def on_sign(self, peer: str, generation: int, *, now_s: float) -> list[Action]:
         """React to a sign of life: a heartbeat, or anything else that a neighbour's process sent."""
+        self._now_s = now_s
         return self._believe(self.detector.heard(peer, generation, now_s=now_s))
 
     def on_cut(self, peer: str, now_s: float) -> list[Action]:
@@ -55,6 +63,7 @@ class Member:
 
     def check(self, now_s: float) -> list[Action]:
         """Look at the clock."""
+        self._now_s = now_s
         return self._believe(self.detector.check(now_s)) + self._round.on_check()
 
     def duties(self) -> list[str]:

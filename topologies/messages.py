@@ -48,12 +48,16 @@ class Vote(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    """What the swarm agreed for one symbol in one round, with the votes it was made from."""
+    """What the swarm agreed for one symbol in one round, with the votes it was made from.
+
+    `verdict` says how the poll ended (`topologies.poll.Verdict`), where the charter has more than weights to count.
+    """
 
     round: int
     symbol: str
     target: float
     votes: tuple[Vote, ...]
+    verdict: str = ""
 
     @property
     def key(self) -> str:
@@ -141,13 +145,17 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, tag="item"):
-    """Ring: a round on its way through one lane. `risk_done`: the votes have become decisions already."""
+    """Ring: a round on its way through one lane. `risk_done`: the votes have become decisions already.
+
+    `earlier`: ticks before this one that went past the receiver.
+    """
 
     tick: Tick
     lane: int
     risk_done: bool
     votes: tuple[Vote, ...]
     decisions: tuple[Decision, ...]
+    earlier: tuple[Tick, ...] = ()
 
 
 class LaneDone(msgspec.Struct, frozen=True, array_like=True, tag="lane-done"):

@@ -14,12 +14,12 @@ from enum import StrEnum
 
 import msgspec
 
+from topologies.charter import Charter, VotingRule
 from topologies.messages import Decision, Task, Vote
 from topologies.voting import (
     EQUAL_STANDING,
     Direction,
     Tally,
-    VotingRule,
     count,
     heads_needed,
     is_sound,
@@ -50,19 +50,6 @@ class Veto(msgspec.Struct, frozen=True, array_like=True):
     task: str
     agent: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charter:
-    """How a swarm votes."""
-
-    rule: VotingRule = VotingRule.WEIGHTED
-    quorum: float = 0.66
-    """The share of the invited that must have voted; abstaining is voting, a failed strategy is not."""
-    risk_strategies: frozenset[str] = frozenset()
-    """Strategies that may forbid a position and do not take part in the choice of one."""
-    veto_confidence_min: float = 0.5
-    """A risk strategy that wants flat with at least this confidence forbids; less sure, it lets pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

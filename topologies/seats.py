@@ -2,7 +2,8 @@
 
 import msgspec
 
-from topologies.kinds import Role
+from topologies.charter import Charter
+from topologies.kinds import DistributionStrategy, Role
 
 
 class Office(msgspec.Struct, frozen=True, array_like=True):
@@ -80,6 +81,7 @@ class MeshSeat(msgspec.Struct, frozen=True, tag="mesh"):
     spares: dict[str, tuple[str, ...]]
     quorum: float
     deadline_s: float
+    charter: Charter
     watches: tuple[str, ...]
 
 
@@ -105,6 +107,7 @@ class RingSeat(msgspec.Struct, frozen=True, tag="ring"):
     following: tuple[str, ...]
     lanes: tuple[Lane, ...]
     in_flight_max: int
+    charter: Charter
     watches: tuple[str, ...]
 
 
@@ -120,7 +123,8 @@ class DelegationSeat(msgspec.Struct, frozen=True, tag="delegation"):
     strategies: tuple[str, ...]
     member_of: Office
     posts: tuple[Post, ...]
-    distribution: str
+    distribution: DistributionStrategy
+    charter: Charter
     watches: tuple[str, ...]
 
 

@@ -2,17 +2,16 @@
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Sequence
 
+from topologies.charter import Charter
+from topologies.conclusion import conclude
 from topologies.kinds import STAGE_ORDER, Stage
-from topologies.messages import Decision, Item, LaneDone, Task, Tick
+from topologies.messages import Decision, Item, Task, Tick
 from topologies.round import Desk
 from topologies.seats import Lane
-from topologies.voting import decide
 
 WAITING_MAX = 1024
 SEEN_MEMORY = 1024
-KEPT_MAX = 8
 
 
 class RingOverflow(RuntimeError):
@@ -46,37 +45,6 @@ class Gate:
         return admitted
 
 
-class Way:
-    """Who comes next on the ring, the dead passed by, and what was handed on lately."""
-
-    def __init__(self, following: Sequence[str]) -> None:
-        self._following = following
-        self._dead: set[str] = set()
-        self._kept: deque[Item | LaneDone] = deque(maxlen=KEPT_MAX)
-
-    @property
-    def next(self) -> str:
-        """Name who comes next; nobody when none within reach is alive."""
-        return next((agent for agent in self._following if agent not in self._dead), "")
-
-    def is_dead(self, agent: str) -> bool:
-        return agent in self._dead
-
-    def keep(self, message: Item | LaneDone) -> None:
-        """Remember what is handed on, in case the next dies with it."""
-        self._kept.append(message)
-
-    def lose(self, agent: str) -> Sequence[Item | LaneDone]:
-        """An agent is dead: return what is to be handed on once more, to the one after it."""
-        was_next = self.next == agent
-        self._dead.add(agent)
-        return tuple(self._kept) if was_next else ()
-
-    def regain(self, agent: str) -> None:
-        """An agent is alive again; it is told nothing of what went by."""
-        self._dead.discard(agent)
-
-
 class Passages:
     """What has come by: each attempt at a round is done once by one agent, whichever way and however often it comes."""
 
@@ -95,28 +63,38 @@ class Passages:
         return True
 
 
+def feed_all(desk: Desk, item: Item) -> None:
+    """Take an item's tick into the windows, and before it those that went past this agent."""
+    for tick in (*item.earlier, item.tick):
+        desk.feed(tick)
+
+
 def signal(item: Item, lane: Lane, *, up_to: int, desk: Desk) -> Item:
     """Run those tasks of the lane's agents up to a place that nobody has run yet."""
     if item.risk_done:
         return item
     done = {vote.task for vote in item.votes}
-    tasks = [
+    votes = desk.work([task for task in _tasks(item, lane, up_to=up_to) if task.key not in done])
+    return Item(item.tick, item.lane, False, item.votes + votes, ())
+
+
+def _tasks(item: Item, lane: Lane, *, up_to: int) -> list[Task]:
+    """List the tasks of a lane's agents up to a place."""
+    return [
         Task(key=f"{item.tick.round}/{symbol}/{strategy}", symbol=symbol, strategy=strategy)
         for pairs in lane.tasks[: up_to + 1]
         for strategy, symbol in pairs
         if symbol in item.tick.bars
     ]
-    votes = desk.work([task for task in tasks if task.key not in done])
-    return Item(item.tick, item.lane, False, item.votes + votes, ())
 
 
-def fuse(item: Item, lane: Lane) -> Item:
+def fuse(item: Item, lane: Lane, *, charter: Charter) -> Item:
     """Make decisions of the votes; one that is not a finite number in its range has no say."""
     if item.risk_done:
         return item
     sound = [vote for vote in item.votes if math.isfinite(vote.target) and abs(vote.target) <= 1.0]
     decisions: tuple[Decision, ...] = tuple(
-        decide((vote for vote in sound if vote.symbol == symbol), round=item.tick.round, symbol=symbol)
+        conclude(sound, _tasks(item, lane, up_to=len(lane.agents)), tick=item.tick, symbol=symbol, charter=charter)
         for symbol in lane.symbols
         if symbol in item.tick.bars
     )

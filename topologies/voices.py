@@ -65,12 +65,16 @@ class Voices:
             if holder != slot.owner
         }
 
-    def task_keys(self, round: int, symbol: str) -> list[frozenset[str]]:
-        """Name the tasks of each voice on a symbol."""
+    def tasks(self, round: int, symbol: str) -> list[tuple[Task, ...]]:
+        """List the tasks of each voice on a symbol."""
         return [
-            frozenset(task.key for task in slot_tasks(round, symbol, slot=number, strategies=slot.strategies))
+            slot_tasks(round, symbol, slot=number, strategies=slot.strategies)
             for number, slot in enumerate(self.slots(symbol))
         ]
+
+    def task_keys(self, round: int, symbol: str) -> list[frozenset[str]]:
+        """Name the tasks of each voice on a symbol."""
+        return [frozenset(task.key for task in tasks) for tasks in self.tasks(round, symbol)]
 
 
 def slot_tasks(round: int, symbol: str, *, slot: int, strategies: tuple[str, ...]) -> tuple[Task, ...]:

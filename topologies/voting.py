@@ -7,28 +7,16 @@ first changes nothing. The other rules of `VotingRule` count heads; `topologies.
 
 import math
 from collections.abc import Iterable, Mapping
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from types import MappingProxyType
 
 import msgspec
 
+from topologies.charter import VotingRule
 from topologies.messages import Decision, Vote
 
 EQUAL_STANDING: Mapping[str, float] = MappingProxyType({})
 """Every agent's votes count alike."""
-
-
-class VotingRule(StrEnum):
-    """What a direction needs to win."""
-
-    MAJORITY = "majority"
-    """The votes of more than half of the invited."""
-    WEIGHTED = "weighted"
-    """More weight (confidence times standing) than any other direction."""
-    SUPERMAJORITY = "supermajority"
-    """The votes of at least two thirds of the invited."""
-    UNANIMOUS = "unanimous"
-    """The votes of all the invited."""
 
 
 class Direction(IntEnum):

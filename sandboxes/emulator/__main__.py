@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import get_args
 
 import anyio
 import msgspec
@@ -21,7 +22,7 @@ from sandboxes.emulator.control.limits import TIERS
 from sandboxes.emulator.descriptor_limit import raise_descriptor_limit
 from sandboxes.emulator.errors import EmulatorError
 from sandboxes.emulator.server import EmulatorServer
-from sandboxes.emulator.server_options import SANDBOXES_MAX_DEFAULT
+from sandboxes.emulator.server_options import ISOLATION_DEFAULT, SANDBOXES_MAX_DEFAULT, Isolation
 
 
 def main() -> None:
@@ -76,9 +77,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--warm", type=parse_warm, action="append", default=[], metavar="TEMPLATE=MODULE", help=warm_help
     )
-    parser.add_argument(
-        "--isolation", choices=("auto", "off"), default="off", help="run commands in namespaces of their sandbox"
-    )
+    isolation_help = "auto: commands run in namespaces of their sandbox where the machine allows it"
+    parser.add_argument("--isolation", choices=get_args(Isolation), default=ISOLATION_DEFAULT, help=isolation_help)
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input ends")
     parser.add_argument("--verbose", action="store_true", help="log every refusal")
     return parser.parse_args()

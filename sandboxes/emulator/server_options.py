@@ -9,6 +9,7 @@ from sandboxes.emulator.control.limits import UNLIMITED, Tier
 
 SANDBOXES_MAX_DEFAULT = 1000
 Isolation = Literal["auto", "off"]
+ISOLATION_DEFAULT: Isolation = "auto"
 
 
 class ServerOptions(TypedDict, total=False):
@@ -42,6 +43,6 @@ class ServerSettings:
     """For a template the module that its commands may start from (see `warm_start.py`)."""
     strict_network: bool = False
     """Refuse network settings that are not enforced on this machine (501), instead of storing them with a warning."""
-    isolation: Isolation = "off"
-    """`auto` runs commands in namespaces of their sandbox where the machine allows it (see `isolation/`). Experimental:
-    a command that leaves a background process behind may not be told as ended before that one is over."""
+    isolation: Isolation = ISOLATION_DEFAULT
+    """`auto` runs commands in namespaces of their sandbox where the machine allows it (see `isolation/`), and says in
+    the log why not where it does not; `off` runs them beside the server."""

@@ -132,34 +132,39 @@ async def test_list_shows_running_commands_only(sandbox):
     await handle.kill()
 
 
-async def test_killed_command_ends_as_signalled(sandbox, is_alive):
+async def test_killed_command_ends_as_signalled(sandbox, is_alive, find_pid):
     handle = await sandbox.commands.run("sleep 60", background=True, timeout=0)
+    pid = find_pid(sandbox, handle.pid)
+    assert is_alive(pid)
     assert await handle.kill()
     with pytest.raises(CommandExitException) as end:
         await handle.wait()
     assert (end.value.exit_code, end.value.error) == (-1, "signal: killed")
-    assert not is_alive(handle.pid)
+    assert not is_alive(pid)
     assert not await handle.kill()
 
 
-async def test_kill_reaches_the_leader_only(sandbox, is_alive, eventually):
+async def test_kill_reaches_the_leader_only(sandbox, is_alive, eventually, find_pid):
     command = "sleep 60 > /dev/null 2>&1 & echo $! > child; wait"
     handle = await sandbox.commands.run(command, background=True, timeout=0)
     await eventually(lambda: has_content(sandbox, "child"))
-    child = int(await sandbox.files.read("child"))
+    child = find_pid(sandbox, int(await sandbox.files.read("child")))
     await handle.kill()
     with pytest.raises(CommandExitException):
         await handle.wait()
     assert is_alive(child)
 
 
-async def test_deadline_kills_the_command(sandbox, is_alive, eventually, collected):
+async def test_deadline_kills_the_command(sandbox, is_alive, eventually, find_pid):
+    pids = []
     with pytest.raises(TimeoutException):
-        await sandbox.commands.run("echo $$; exec sleep 60", timeout=0.5, on_stdout=collected.append)
-    await eventually(lambda: not is_alive(int("".join(collected))))
+        await sandbox.commands.run(
+            "echo $$; exec sleep 60", timeout=0.5, on_stdout=lambda line: pids.append(find_pid(sandbox, int(line)))
+        )
+    await eventually(lambda: not is_alive(pids[0]))
 
 
-async def test_deadline_kills_also_when_the_client_has_left(sandbox, is_alive, eventually):
+async def test_deadline_kills_also_when_the_client_has_left(sandbox, is_alive, eventually, find_pid):
     # Told by plain HTTP: the SDK's own deadline on a background stream misbehaves (see E2B's issue 1031).
     headers = {
         "E2b-Sandbox-Id": sandbox.sandbox_id,
@@ -173,7 +178,7 @@ async def test_deadline_kills_also_when_the_client_has_left(sandbox, is_alive, e
         url = f"{sandbox.envd_api_url}/process.Process/Start"
         async with session.post(url, headers=headers, data=frame):
             await eventually(lambda: has_content(sandbox, "pid"))
-    pid = int(await sandbox.files.read("pid"))
+    pid = find_pid(sandbox, int(await sandbox.files.read("pid")))
     await eventually(lambda: not is_alive(pid))
 
 

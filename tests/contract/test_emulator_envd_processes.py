@@ -110,17 +110,18 @@ async def test_ended_command_is_forgotten_after_its_time(daemon, monkeypatch, ev
 
 
 @pytest.mark.parametrize("signal", ["SIGNAL_SIGTERM", "SIGNAL_SIGKILL"])
-async def test_signal_reaches_the_leader_only_and_its_end_waits_for_nobody(daemon, signal, is_alive):
+async def test_signal_reaches_the_leader_only_and_its_end_waits_for_nobody(daemon, sandbox, signal, is_alive, find_pid):
     events = daemon.stream("Start", shell("sleep 60 & echo -n $!; wait"))
-    pid = (await anext(events))["start"]["pid"]
+    number = (await anext(events))["start"]["pid"]
     child = int(base64.b64decode((await anext(events))["data"]["stdout"]))
-    assert (await daemon.call("SendSignal", {"process": {"pid": pid}, "signal": signal}))[0] == 200
+    pid, child_pid = find_pid(sandbox, number), find_pid(sandbox, child)
+    assert (await daemon.call("SendSignal", {"process": {"pid": number}, "signal": signal}))[0] == 200
     with anyio.fail_after(5):  # the child holds the pipe
         end = (await anext(events))["end"]
     word = "terminated" if signal == "SIGNAL_SIGTERM" else "killed"
     assert (end["exitCode"], end["status"]) == (-1, f"signal: {word}")
     assert not is_alive(pid)
-    assert is_alive(child)
+    assert is_alive(child_pid)
     await events.aclose()
 
 

@@ -1,6 +1,7 @@
 """Files of a sandbox against the unmodified SDK, and that no path leads out of it."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,13 @@ pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 @pytest.fixture
 async def real_home(sandbox):
     return Path((await sandbox.commands.run("pwd")).stdout.strip())
+
+
+@pytest.fixture
+def outside():
+    """A directory that is in no sandbox, not even under another name."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        yield Path(directory)
 
 
 @pytest.mark.parametrize("path", ["note.txt", "/home/user/note.txt", "deep/er/note.txt", "/tmp/note.txt", "~/n.txt"])
@@ -140,10 +148,10 @@ async def test_dots_stop_at_the_sandboxs_root(sandbox, path):
     assert Path("/etc/hostname").read_text() != "inside"
 
 
-async def test_link_out_of_the_sandbox_is_refused(sandbox, tmp_path):
-    secret = tmp_path / "secret"
+async def test_link_out_of_the_sandbox_is_refused(sandbox, outside):
+    secret = outside / "secret"
     secret.write_text("secret")
-    await sandbox.commands.run(f"ln -s {tmp_path} out; ln -s {secret} file")
+    await sandbox.commands.run(f"ln -s {outside} out; ln -s {secret} file")
     for path in ("out/secret", "file"):
         with pytest.raises(SandboxException, match="leads out of the sandbox"):
             await sandbox.files.read(path)
@@ -158,15 +166,15 @@ async def test_link_out_of_the_sandbox_is_refused(sandbox, tmp_path):
     ):
         with pytest.raises(SandboxException, match="leads out of the sandbox"):
             await operation
-    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
+    assert [entry.name for entry in outside.iterdir()] == ["secret"]
     assert secret.read_text() == "secret"
 
 
-async def test_removing_a_link_leaves_what_it_leads_to(sandbox, tmp_path):
-    (tmp_path / "kept").write_text("")
-    await sandbox.commands.run(f"ln -s {tmp_path} out")
+async def test_removing_a_link_leaves_what_it_leads_to(sandbox, outside):
+    (outside / "kept").write_text("")
+    await sandbox.commands.run(f"ln -s {outside} out")
     await sandbox.files.remove("out")
-    assert (tmp_path / "kept").exists()
+    assert (outside / "kept").exists()
 
 
 async def test_the_root_itself_cannot_be_removed(sandbox):

@@ -1,5 +1,7 @@
 """The code interpreter of the embedded server against the unmodified client: Python cells."""
 
+from pathlib import Path
+
 import aiohttp
 import anyio
 import pytest
@@ -16,7 +18,14 @@ UNTIL_FILE_EXISTS = "import pathlib, time\nwhile not pathlib.Path('go').exists()
 
 
 def processes_of(sandbox):
-    return [process.pid for process in read_processes() if sandbox.sandbox_id in process.root]
+    return [process.pid for process in read_processes() if is_of(sandbox, process.pid)]
+
+
+def is_of(sandbox, pid):
+    try:
+        return f"E2B_SANDBOX_ID={sandbox.sandbox_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
 
 
 async def test_nothing_runs_before_the_first_cell(interpreter):
@@ -126,12 +135,12 @@ async def test_variables_of_one_execution_are_gone_afterwards(open_interpreter):
         await interpreter.run_code(read, envs={"=": "x"})
 
 
-async def test_kernel_is_a_process_of_its_sandbox(interpreter):
+async def test_kernel_is_a_process_of_its_sandbox(interpreter, find_pid):
     execution = await interpreter.run_code("import os; [os.getpid(), os.environ['E2B_SANDBOX_ID'], os.getcwd()]")
     pid, sandbox_id, directory = execution.results[0].json
     assert sandbox_id == interpreter.sandbox_id
-    assert directory.endswith(f"{sandbox_id}/home/user")
-    assert pid in processes_of(interpreter)
+    assert directory.endswith("/home/user")
+    assert find_pid(interpreter, pid) in processes_of(interpreter)
     # As at E2B, it is not one of the commands that clients started.
     assert await interpreter.commands.list() == []
 
@@ -164,9 +173,11 @@ async def test_kernel_that_dies_is_an_error_and_comes_back_empty(interpreter):
     assert (again.error.name, again.execution_count) == ("NameError", 1)
 
 
-async def test_kernel_killed_between_cells_comes_back(interpreter, eventually, is_alive):
-    pid = int((await interpreter.run_code("import os; os.getpid()")).text)
-    await interpreter.commands.run(f"kill -9 {pid}")
+async def test_kernel_killed_between_cells_comes_back(interpreter, eventually, is_alive, find_pid):
+    number = int((await interpreter.run_code("import os; os.getpid()")).text)
+    pid = find_pid(interpreter, number)
+    assert is_alive(pid)
+    await interpreter.commands.run(f"kill -9 {number}")
     await eventually(lambda: not is_alive(pid))
     await eventually(lambda: answers(interpreter))
 

@@ -65,12 +65,12 @@ async def test_restart_clears_the_state_and_keeps_the_context(interpreter, langu
     assert (execution.logs.stdout, execution.execution_count) == (["\n"], 1)
 
 
-async def test_restart_ends_a_running_cell_and_what_it_started(interpreter, is_alive):
+async def test_restart_ends_a_running_cell_and_what_it_started(interpreter, is_alive, find_pid):
     context = await interpreter.create_code_context()
     started = []
 
     async def restart(message):
-        started.append(int(message.line))
+        started.append(find_pid(interpreter, int(message.line)))
         await interpreter.restart_code_context(context)
 
     code = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nprint(child.pid, flush=True)\nchild.wait()"
@@ -80,9 +80,11 @@ async def test_restart_ends_a_running_cell_and_what_it_started(interpreter, is_a
     assert not is_alive(started[0])
 
 
-async def test_removed_context_is_gone_with_its_process(interpreter, is_alive):
+async def test_removed_context_is_gone_with_its_process(interpreter, is_alive, find_pid):
     context = await interpreter.create_code_context()
-    pid = int((await interpreter.run_code("import os; os.getpid()", context=context)).text)
+    number = int((await interpreter.run_code("import os; os.getpid()", context=context)).text)
+    pid = find_pid(interpreter, number)
+    assert is_alive(pid)
     await interpreter.remove_code_context(context)
     assert not is_alive(pid)
     assert ids_of(await interpreter.list_code_contexts()).isdisjoint({context.id})

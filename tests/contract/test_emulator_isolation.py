@@ -1,5 +1,6 @@
 """Sandboxes in namespaces of their own, against the unmodified SDK; skipped where the machine has none."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import aiohttp
 import anyio
 import msgspec
 import pytest
-from e2b import CommandExitException, TimeoutException
+from e2b import CommandExitException, SandboxException, TimeoutException
 
 from sandboxes.emulator import EmulatorServer
 from sandboxes.emulator.isolation.machine import inspect_machine
@@ -65,9 +66,19 @@ async def test_ps_shows_the_sandboxes_own_processes_only(sandbox):
     assert int(listed) < 8
 
 
-async def test_numbers_of_processes_are_the_machines_and_signals_work(sandbox, is_alive):
-    handle = await sandbox.commands.run("sleep 987654", background=True, timeout=0)
-    assert is_alive(handle.pid)
+async def test_clients_and_commands_agree_on_the_numbers_of_processes(sandbox, is_alive, find_pid):
+    handle = await sandbox.commands.run("exec sleep 987654", background=True, timeout=0)
+    assert find_pid(sandbox, handle.pid) != handle.pid
+    assert "987654" in (await sandbox.commands.run(f"cat /proc/{handle.pid}/cmdline")).stdout
+    assert [process.pid for process in await sandbox.commands.list()] == [handle.pid]
+    await sandbox.commands.run(f"kill {handle.pid}")
+    with pytest.raises(CommandExitException) as end:
+        await handle.wait()
+    assert end.value.error == "signal: terminated"
+
+
+async def test_ends_are_told_and_signals_work(sandbox):
+    handle = await sandbox.commands.run("exec sleep 60", background=True, timeout=0)
     assert await handle.kill()
     with pytest.raises(CommandExitException) as end:
         await handle.wait()
@@ -77,15 +88,62 @@ async def test_numbers_of_processes_are_the_machines_and_signals_work(sandbox, i
     assert end.value.exit_code == 7
 
 
+async def test_background_process_does_not_keep_its_command_from_ending(sandbox):
+    for command in ("env -i setsid sleep 543211 > /dev/null 2>&1 &", "(sleep 543212 > /dev/null 2>&1 &); echo told"):
+        with anyio.fail_after(5):
+            await sandbox.commands.run(command, timeout=0)
+
+
+async def test_commands_inherit_their_streams_and_nothing_else(sandbox):
+    waiting = await sandbox.commands.run("sleep 60", background=True, timeout=0)
+    opened = (await sandbox.commands.run("exec ls /proc/self/fd")).stdout.split()
+    assert opened == ["0", "1", "2", "3"]  # ls has the directory open itself
+    await waiting.kill()
+
+
+async def test_commands_start_in_a_server_with_many_open_files(sandbox):
+    with contextlib.ExitStack() as files:
+        for _ in range(1100):
+            files.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        other = await sandbox.fork(timeout=60)
+        for box in (sandbox, *other):
+            assert (await box.commands.run("echo hi")).stdout == "hi\n"
+
+
+async def test_links_lead_where_commands_see_them_lead(sandbox):
+    await sandbox.files.write("/tmp/target", "content")
+    await sandbox.commands.run("ln -s /tmp/target one; ln -s /home/user/one two; ln -s /home/user/circle circle")
+    await sandbox.commands.run("mkdir real; ln -s /home/user/real directory; ln -s /etc/hostname outside")
+    for name in ("one", "two"):
+        assert await sandbox.files.read(name) == "content"
+        assert (await sandbox.files.get_info(name)).symlink_target == "/tmp/target"
+    await sandbox.files.write("directory/file", "written")
+    assert (await sandbox.commands.run("cat real/file")).stdout == "written"
+    with pytest.raises(SandboxException, match="too many levels"):
+        await sandbox.files.read("circle")
+    with pytest.raises(SandboxException, match="leads out"):
+        await sandbox.files.read("outside")
+    assert {entry.name for entry in await sandbox.files.list("/home/user")} >= {"circle", "outside"}
+
+
+async def test_shared_memory_is_the_sandboxes_own(client, sandbox):
+    other = await client.AsyncSandbox.create(timeout=60)
+    await sandbox.commands.run("echo mine > /dev/shm/e2b-swarm-test")
+    assert (await other.commands.run("ls /dev/shm")).stdout == ""
+    assert not Path("/dev/shm/e2b-swarm-test").exists()
+
+
+async def test_root_has_a_home_of_its_own(sandbox):
+    assert (await sandbox.commands.run("echo hi > ~/file; whoami; cat ~/file", user="root")).stdout.endswith("hi\n")
+    assert await sandbox.files.read("file", user="root") == "hi\n"
+
+
 async def test_deadline_kills_the_command(sandbox, eventually):
     with pytest.raises(TimeoutException):
         await sandbox.commands.run("exec sleep 876543", timeout=0.5)
     await eventually(lambda: not find_marked("876543"))
 
 
-@pytest.mark.skip(
-    reason="open defect: with auto, a command that leaves a background process behind is not told as ended"
-)
 async def test_escape_without_environment_and_session_dies_with_its_sandbox(sandbox, eventually):
     await sandbox.commands.run("env -i setsid sleep 765432 > /dev/null 2>&1 &")
     await eventually(lambda: bool(find_marked("765432")))
@@ -109,9 +167,6 @@ async def test_sandbox_without_internet_has_loopback_only_and_is_reached_by_the_
     assert emulator.report_unenforced_network() == {}
 
 
-@pytest.mark.skip(
-    reason="open defect: with auto, a command that leaves a background process behind is not told as ended"
-)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_nothing_is_left_of_a_server_that_ends(emulator, connect_to, eventually, number):
     mark = f"65432{int(number)}"
@@ -125,6 +180,7 @@ async def test_nothing_is_left_of_a_server_that_ends(emulator, connect_to, event
     client = connect_to(msgspec.json.decode(line)["url"])
     sandbox = await client.AsyncSandbox.create(timeout=60)
     await sandbox.commands.run(f"env -i setsid sleep {mark} > /dev/null 2>&1 &")
+    await sandbox.commands.run("while true; do echo more > $RANDOM; done", background=True, timeout=0)
     await eventually(lambda: bool(find_marked(mark)))
     server.send_signal(number)
     await anyio.to_thread.run_sync(server.wait)

@@ -41,7 +41,7 @@ async def list_ids(client, *states):
     return {info.sandbox_id for info in await client.AsyncSandbox.list(query=query).next_items()}
 
 
-async def start_beating(sandbox, eventually):
+async def start_beating(sandbox, eventually, find_pid):
     """Start the command; return its process, and a child's that is no longer in its session."""
     await sandbox.commands.run(BEATING, background=True, timeout=0, retain_output=False)
 
@@ -49,15 +49,15 @@ async def start_beating(sandbox, eventually):
         return all([await sandbox.files.exists(name) for name in ("leader", "child", "beats", "child-beats")])
 
     await eventually(is_started)
-    return [int(await sandbox.files.read(name)) for name in ("leader", "child")]
+    return [find_pid(sandbox, int(await sandbox.files.read(name))) for name in ("leader", "child")]
 
 
 async def is_paused(sandbox):
     return (await sandbox.get_info()).state is SandboxState.PAUSED
 
 
-async def test_pause_stops_every_process_and_connect_lets_it_go_on(client, sandbox, eventually):
-    pids = await start_beating(sandbox, eventually)
+async def test_pause_stops_every_process_and_connect_lets_it_go_on(client, sandbox, eventually, find_pid):
+    pids = await start_beating(sandbox, eventually, find_pid)
     assert await sandbox.pause()
     assert [process_state(pid) for pid in pids] == ["T", "T"]
     assert (await sandbox.get_info()).state is SandboxState.PAUSED
@@ -155,8 +155,8 @@ async def test_resume_restarts_the_clock_of_the_sandbox(client, sandbox):
     assert (await sandbox.get_info()).started_at > started_at
 
 
-async def test_reboot_kills_processes_and_keeps_files(client, sandbox, eventually, is_alive):
-    pids = await start_beating(sandbox, eventually)
+async def test_reboot_kills_processes_and_keeps_files(client, sandbox, eventually, is_alive, find_pid):
+    pids = await start_beating(sandbox, eventually, find_pid)
     await sandbox.pause()
     rebooted = await client.AsyncSandbox.connect(sandbox.sandbox_id, on_resume="reboot")
     assert not any(is_alive(pid) for pid in pids)
@@ -165,8 +165,8 @@ async def test_reboot_kills_processes_and_keeps_files(client, sandbox, eventuall
     assert (await rebooted.commands.run("echo again")).stdout == "again\n"
 
 
-async def test_filesystem_pause_kills_processes_and_keeps_files(api, client, sandbox, eventually, is_alive):
-    pids = await start_beating(sandbox, eventually)
+async def test_filesystem_pause_kills_processes_and_keeps_files(api, client, sandbox, eventually, is_alive, find_pid):
+    pids = await start_beating(sandbox, eventually, find_pid)
     assert await sandbox.pause(mode="filesystem")
     assert not any(is_alive(pid) for pid in pids)
     async with api.get(f"/sandboxes/{sandbox.sandbox_id}") as answer:
@@ -176,18 +176,18 @@ async def test_filesystem_pause_kills_processes_and_keeps_files(api, client, san
     assert (await resumed.commands.run("echo again")).stdout == "again\n"
 
 
-async def test_paused_sandbox_is_killed_with_its_processes(client, sandbox, eventually, is_alive):
-    pids = await start_beating(sandbox, eventually)
+async def test_paused_sandbox_is_killed_with_its_processes(client, sandbox, eventually, is_alive, find_pid):
+    pids = await start_beating(sandbox, eventually, find_pid)
     await sandbox.pause()
     assert await sandbox.kill()
     assert not any(is_alive(pid) for pid in pids)
     assert await list_ids(client) == set()
 
 
-async def test_stopped_server_leaves_nothing_of_a_paused_sandbox(connect_to, eventually, is_alive):
+async def test_stopped_server_leaves_nothing_of_a_paused_sandbox(connect_to, eventually, is_alive, find_pid):
     async with EmulatorServer("k") as server:
         sandbox = await connect_to(server.url, "k").AsyncSandbox.create()
-        pids = await start_beating(sandbox, eventually)
+        pids = await start_beating(sandbox, eventually, find_pid)
         await sandbox.pause()
     assert not any(is_alive(pid) for pid in pids)
 

@@ -25,10 +25,11 @@ while true; do sleep 600; done
 """
 
 
-async def start_stubborn(sandbox, eventually):
+async def start_stubborn(sandbox, eventually, find_pid):
     """Start a command that does not want to die; return its process and its descendants."""
     handle = await sandbox.commands.run(STUBBORN, background=True, timeout=0, retain_output=False)
-    return [handle.pid, await read_pid(sandbox, "child", eventually), await read_pid(sandbox, "orphan", eventually)]
+    numbers = [handle.pid, *[await read_pid(sandbox, name, eventually) for name in ("child", "orphan")]]
+    return [find_pid(sandbox, number) for number in numbers]
 
 
 async def read_pid(sandbox, path, eventually):
@@ -41,53 +42,60 @@ async def read_pid(sandbox, path, eventually):
     return int(await sandbox.files.read(path))
 
 
-async def test_kill_takes_grandchildren_in_other_sessions(sandbox, eventually, is_alive):
-    pids = await start_stubborn(sandbox, eventually)
+def find_root(sandbox):
+    """Return the directory of a sandbox's files."""
+    [root] = Path(tempfile.gettempdir()).glob(f"e2b-emulator-*/{sandbox.sandbox_id}")
+    return root
+
+
+async def test_kill_takes_grandchildren_in_other_sessions(sandbox, eventually, is_alive, find_pid):
+    pids = await start_stubborn(sandbox, eventually, find_pid)
     assert all(is_alive(pid) for pid in pids)
     await sandbox.kill()
     assert not any(is_alive(pid) for pid in pids)
 
 
-async def test_kill_spares_other_sandboxes(client, sandbox, eventually, is_alive):
+async def test_kill_spares_other_sandboxes(client, sandbox, eventually, is_alive, find_pid):
     other = await client.AsyncSandbox.create()
-    pids = await start_stubborn(other, eventually)
+    pids = await start_stubborn(other, eventually, find_pid)
     await sandbox.kill()
     assert all(is_alive(pid) for pid in pids)
     assert await other.is_running()
 
 
-async def test_kill_takes_descendants_that_wiped_their_environment(sandbox, eventually, is_alive):
+async def test_kill_takes_descendants_that_wiped_their_environment(sandbox, eventually, is_alive, find_pid):
     command = "env -i setsid sleep 600 & echo $! > pid; wait"
     await sandbox.commands.run(command, background=True, timeout=0)
-    pid = await read_pid(sandbox, "pid", eventually)
+    pid = find_pid(sandbox, await read_pid(sandbox, "pid", eventually))
+    assert is_alive(pid)
     await sandbox.kill()
     assert not is_alive(pid)
 
 
 async def test_kill_removes_the_files(sandbox):
-    home = Path((await sandbox.commands.run("pwd")).stdout.strip())
-    assert home.exists()
+    root = find_root(sandbox)
+    await sandbox.commands.run("touch file")
+    assert (root / "home/user/file").exists()
     await sandbox.kill()
-    assert not home.exists()
-    assert not home.parents[1].exists()
+    assert not root.exists()
 
 
-async def test_expiry_takes_processes_and_files(sandbox, eventually, is_alive):
-    pids = await start_stubborn(sandbox, eventually)
+async def test_expiry_takes_processes_and_files(sandbox, eventually, is_alive, find_pid):
+    pids = await start_stubborn(sandbox, eventually, find_pid)
     await sandbox.set_timeout(0)
     await eventually(lambda: not any(is_alive(pid) for pid in pids))
 
 
-async def test_stopped_server_leaves_no_process_and_no_directory(connect_to, eventually, is_alive):
+async def test_stopped_server_leaves_no_process_and_no_directory(connect_to, eventually, is_alive, find_pid):
     async with EmulatorServer("k") as server:
         client = connect_to(server.url, "k")
         sandboxes = [await client.AsyncSandbox.create() for _ in range(3)]
-        pids = [pid for sandbox in sandboxes for pid in await start_stubborn(sandbox, eventually)]
-        home = Path((await sandboxes[0].commands.run("pwd")).stdout.strip())
+        pids = [pid for sandbox in sandboxes for pid in await start_stubborn(sandbox, eventually, find_pid)]
+        data_dir = find_root(sandboxes[0]).parent
         started = anyio.current_time()
     assert anyio.current_time() - started < 1
     assert not any(is_alive(pid) for pid in pids)
-    assert not home.parents[2].exists()
+    assert not data_dir.exists()
     assert not children()
 
 
@@ -98,14 +106,14 @@ async def test_stopped_server_keeps_a_directory_that_it_was_given(connect_to, tm
     assert list((tmp_path / "data").iterdir()) == []
 
 
-async def test_cancelled_server_cleans_up_too(connect_to, eventually, is_alive):
+async def test_cancelled_server_cleans_up_too(connect_to, eventually, is_alive, find_pid):
     pids = []
     async with anyio.create_task_group() as tasks:
 
         async def serve():
             async with EmulatorServer("k") as server:
                 sandbox = await connect_to(server.url, "k").AsyncSandbox.create()
-                pids.extend(await start_stubborn(sandbox, eventually))
+                pids.extend(await start_stubborn(sandbox, eventually, find_pid))
                 await anyio.sleep_forever()
 
         tasks.start_soon(serve)
@@ -132,34 +140,34 @@ def finish(program):
     return program.wait(timeout=5)
 
 
-async def test_program_prints_its_address_and_stops_on_sigterm(connect_to, eventually, is_alive):
+async def test_program_prints_its_address_and_stops_on_sigterm(connect_to, eventually, is_alive, find_pid):
     program, ready = start_program()
     assert ready["pid"] == program.pid
     sandbox = await connect_to(ready["url"], "k").AsyncSandbox.create()
-    pids = await start_stubborn(sandbox, eventually)
+    pids = await start_stubborn(sandbox, eventually, find_pid)
     program.send_signal(signal.SIGTERM)
     assert program.wait(timeout=5) == 0
     assert finish(program) == 0
     assert not any(is_alive(pid) for pid in pids)
 
 
-async def test_program_stops_when_its_standard_input_closes(connect_to, eventually, is_alive):
+async def test_program_stops_when_its_standard_input_closes(connect_to, eventually, is_alive, find_pid):
     program, ready = start_program("--until-stdin-closes")
     sandbox = await connect_to(ready["url"], "k").AsyncSandbox.create()
-    pids = await start_stubborn(sandbox, eventually)
+    pids = await start_stubborn(sandbox, eventually, find_pid)
     assert finish(program) == 0
     assert not any(is_alive(pid) for pid in pids)
 
 
-async def test_killed_program_leaves_no_process_and_no_directory(connect_to, eventually, is_alive):
+async def test_killed_program_leaves_no_process_and_no_directory(connect_to, eventually, is_alive, find_pid):
     program, ready = start_program()
     sandbox = await connect_to(ready["url"], "k").AsyncSandbox.create()
-    pids = await start_stubborn(sandbox, eventually)
-    home = Path((await sandbox.commands.run("pwd")).stdout.strip())
+    pids = await start_stubborn(sandbox, eventually, find_pid)
+    data_dir = find_root(sandbox).parent
     program.kill()
     finish(program)
     await eventually(lambda: not any(is_alive(pid) for pid in pids))
-    await eventually(lambda: not home.parents[2].exists())
+    await eventually(lambda: not data_dir.exists())
 
 
 async def test_directory_of_a_dead_server_is_removed_by_the_next(anyio_backend):

@@ -11,7 +11,6 @@ from sandboxes.emulator.fleet.network_settings import network_enforcement
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 
-STORED_ONLY = [field.name for field in network_enforcement() if not field.is_enforced]
 EVERYTHING = {
     "allow_out": ["api.example.com", "10.0.0.0/8"],
     "deny_out": ["0.0.0.0/0"],
@@ -42,6 +41,13 @@ server.serve_forever()
 async def api(emulator):
     async with aiohttp.ClientSession(emulator.url, headers={"X-API-KEY": emulator.api_key}) as session:
         yield session
+
+
+@pytest.fixture
+async def unguarded(anyio_backend, connect_to):
+    """Return the SDK and a server without namespaces, which enforces nothing of what concerns traffic out."""
+    async with EmulatorServer("k", isolation="off") as server:
+        yield connect_to(server.url, "k"), server
 
 
 @pytest.fixture
@@ -90,7 +96,8 @@ async def test_update_replaces_what_concerns_traffic_out(client):
     }
 
 
-async def test_what_is_stored_only_is_warned_about_once(client, caplog):
+async def test_what_is_stored_only_is_warned_about_once(unguarded, caplog):
+    client, _server = unguarded
     with caplog.at_level(logging.WARNING):
         sandbox = await client.AsyncSandbox.create(network={"deny_out": ["0.0.0.0/0"]}, allow_internet_access=False)
         await sandbox.update_network({"deny_out": ["0.0.0.0/0"]})
@@ -100,24 +107,22 @@ async def test_what_is_stored_only_is_warned_about_once(client, caplog):
     assert "denyOut" in record.message
 
 
-async def test_server_reports_what_is_stored_only(emulator, client):
-    assert emulator.report_unenforced_network() == {}
+async def test_server_reports_what_is_stored_only(unguarded):
+    client, server = unguarded
+    assert server.report_unenforced_network() == {}
     sandbox = await client.AsyncSandbox.create(network={"deny_out": ["10.0.0.0/8"], "https_ports": [8443]})
-    expected = {sandbox.sandbox_id: ["denyOut"]} if "denyOut" in STORED_ONLY else {}
-    assert emulator.report_unenforced_network() == expected
+    assert server.report_unenforced_network() == {sandbox.sandbox_id: ["denyOut"]}
 
 
 async def test_strict_server_refuses_what_it_does_not_enforce(connect_to):
-    async with EmulatorServer("k", strict_network=True) as server:
+    async with EmulatorServer("k", strict_network=True, isolation="off") as server:
         client = connect_to(server.url, "k")
-        if STORED_ONLY:
-            with pytest.raises(SandboxException, match=rf"{STORED_ONLY[0]}.* cannot be enforced") as refusal:
-                await client.AsyncSandbox.create(network=EVERYTHING, allow_internet_access=False)
-            assert refusal.value.status_code == 501
+        with pytest.raises(SandboxException, match=r"allowInternetAccess.* cannot be enforced") as refusal:
+            await client.AsyncSandbox.create(network=EVERYTHING, allow_internet_access=False)
+        assert refusal.value.status_code == 501
         sandbox = await client.AsyncSandbox.create(network={"allow_public_traffic": False})
-        if "denyOut" in STORED_ONLY:
-            with pytest.raises(SandboxException, match="denyOut cannot be enforced"):
-                await sandbox.update_network({"deny_out": ["0.0.0.0/0"]})
+        with pytest.raises(SandboxException, match="denyOut cannot be enforced"):
+            await sandbox.update_network({"deny_out": ["0.0.0.0/0"]})
 
 
 async def test_program_sees_the_masked_host(client, get_until_open):

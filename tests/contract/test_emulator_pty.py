@@ -72,10 +72,11 @@ async def test_shell_has_a_controlling_terminal_and_its_environment(sandbox, ter
     assert "job control" not in shown
 
 
-async def test_interrupt_key_reaches_the_program_in_the_foreground(sandbox, terminal, screen, eventually):
+async def test_interrupt_key_reaches_the_program_in_the_foreground(sandbox, terminal, screen, eventually, find_pid):
     await type_in(sandbox, terminal, "sleep 60; echo after $?\n")
     await eventually(screen.has("sleep 60; echo"))
-    await eventually(lambda: bool(running(terminal.pid, "sleep")))
+    shell = find_pid(sandbox, terminal.pid)
+    await eventually(lambda: bool(running(shell, "sleep")))
     await type_in(sandbox, terminal, "\x03")
     await eventually(screen.has("^C"))
     await type_in(sandbox, terminal, "echo st''ill here\n")
@@ -112,10 +113,11 @@ async def test_terminal_is_listed_and_followed_again(sandbox, terminal, eventual
     await eventually(second.has("again"))
 
 
-async def test_kill_ends_the_shell_and_hangs_up_on_its_programs(sandbox, terminal, is_alive, eventually):
+async def test_kill_ends_the_shell_and_hangs_up_on_its_programs(sandbox, terminal, is_alive, eventually, find_pid):
     await type_in(sandbox, terminal, "sleep 61\n")
-    await eventually(lambda: bool(running(terminal.pid, "sleep")))
-    (child,) = running(terminal.pid, "sleep")
+    shell = find_pid(sandbox, terminal.pid)
+    await eventually(lambda: bool(running(shell, "sleep")))
+    (child,) = running(shell, "sleep")
     assert await sandbox.pty.kill(terminal.pid)
     with pytest.raises(CommandExitException) as end:
         await terminal.wait()
@@ -124,17 +126,18 @@ async def test_kill_ends_the_shell_and_hangs_up_on_its_programs(sandbox, termina
     assert not await sandbox.pty.kill(terminal.pid)
 
 
-async def test_deadline_kills_the_shell(sandbox, screen, is_alive, eventually):
-    handles = []
+async def test_deadline_kills_the_shell(sandbox, screen, is_alive, eventually, find_pid):
+    handles, pids = [], []
 
     async def start():  # in a task of its own: the SDK cancels the task that called it
         handles.append(await sandbox.pty.create(SIZE, screen.show, timeout=0.5))
+        pids.append(find_pid(sandbox, handles[0].pid))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(start)
     with pytest.raises(TimeoutException):
         await handles[0].wait()
-    await eventually(lambda: not is_alive(handles[0].pid))
+    await eventually(lambda: not is_alive(pids[0]))
 
 
 async def test_stream_of_input_keeps_its_order(sandbox, terminal, screen, eventually):
@@ -205,9 +208,11 @@ async def test_slow_reader_holds_the_program_back(sandbox, eventually):
     await handle.kill()
 
 
-async def test_nothing_is_left_of_a_killed_sandboxs_terminals(sandbox, terminal, is_alive):
+async def test_nothing_is_left_of_a_killed_sandboxs_terminals(sandbox, terminal, is_alive, find_pid):
+    pid = find_pid(sandbox, terminal.pid)
+    assert is_alive(pid)
     await sandbox.kill()
-    assert not is_alive(terminal.pid)
+    assert not is_alive(pid)
 
 
 async def test_sync_sdk_uses_terminals(client, sandbox):
@@ -230,12 +235,14 @@ async def test_sync_sdk_uses_terminals(client, sandbox):
     assert code == 3
 
 
-async def test_ignored_hang_up_does_not_keep_the_server_waiting(sandbox, terminal, screen, eventually, is_alive):
+async def test_ignored_hang_up_does_not_keep_the_server_waiting(
+    sandbox, terminal, screen, eventually, is_alive, find_pid
+):
     await type_in(sandbox, terminal, "(trap '' HUP; exec sleep 62) & echo pid=$! go''ne\n")
     await eventually(screen.has("gone"))
     child = int(screen.shown.decode().rsplit("pid=", 1)[1].split()[0])
     assert await sandbox.pty.kill(terminal.pid)
     with pytest.raises(CommandExitException):
         await terminal.wait()
-    assert is_alive(child)
+    assert is_alive(find_pid(sandbox, child))
     await sandbox.commands.run(f"kill -{signal.SIGKILL} {child}")

@@ -225,8 +225,9 @@ async def test_malformed_list_of_snapshots_is_refused(api, query):
         assert answer.status == 400
 
 
-async def test_concurrent_snapshot_and_kill_leave_nothing_undone(client, sandbox, is_alive):
-    pid = (await sandbox.commands.run("sleep 600", background=True, timeout=0)).pid
+async def test_concurrent_snapshot_and_kill_leave_nothing_undone(client, sandbox, is_alive, find_pid):
+    number = (await sandbox.commands.run("sleep 600", background=True, timeout=0)).pid
+    pid = find_pid(sandbox, number)
     await sandbox.commands.run("head -c 20000000 /dev/zero > large")
 
     async def take():

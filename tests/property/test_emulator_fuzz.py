@@ -16,22 +16,24 @@ UNARY = ("Stat", "MakeDir", "Move", "ListDir", "Remove", "CreateWatcher", "GetWa
 STREAMS = ("/process.Process/StreamInput", "/process.Process/Connect", "/filesystem.Filesystem/WatchDir")
 
 pieces = st.sampled_from(
-    ["..", ".", "", "~", "a", "é", "\0", "\ud800", "\udcff", "x" * 300, "link", "loop", "C:\\", "%2e%2e"]
+    ["..", ".", "", "~", "a", "é", "\0", "\ud800", "\udcff", "x" * 300, "link", "own", "up", "loop", "C:\\", "%2e%2e"]
 )
 paths = st.one_of(st.text(max_size=40), st.lists(pieces, max_size=8).map("/".join), st.just("d/" * 3000))
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["beside", "enclosed"])
+def tree(request, tmp_path_factory):
     """A sandbox's files with links of all kinds, next to something that is not the sandbox's."""
     outer = tmp_path_factory.mktemp("outer").resolve()
     (outer / "secret").write_text("secret")
-    sandbox = SandboxPaths(outer / "root")
+    sandbox = SandboxPaths(outer / "root", is_enclosed=request.param)
     sandbox.home.mkdir(parents=True)
     for directory in (sandbox.root, sandbox.home):
         (directory / "link").symlink_to(outer)
         (directory / "loop").symlink_to("loop")
+        (directory / "own").symlink_to("/home/user/a")
+        (directory / "up").symlink_to("/home/.sandbox/../..")
         (directory / "a").mkdir()
     return sandbox
 

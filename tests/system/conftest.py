@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-m", "orchestrator.main"]
-MARKS = ("-m workers", "sandboxes.emulator", "emulator/processes/zygote", "emulator/processes/process_tree")
+SERVER_PARTS = ("emulator/processes/zygote", "emulator/processes/process_tree", "emulator/isolation/namespace_init")
+MARKS = ("-m workers", "sandboxes.emulator", *SERVER_PARTS)
 
 
 def swarm_processes() -> set[int]:

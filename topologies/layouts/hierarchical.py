@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from topologies.kinds import Role, TopologyKind
+from topologies.kinds import DistributionStrategy, Role, TopologyKind
 from topologies.layouts.topology import LayoutRequest, Topology, capabilities, connect
-from topologies.leading import ROUND_ROBIN
 from topologies.seats import Branch, DelegationSeat, Office, Post
 
 
@@ -53,7 +52,8 @@ def hierarchical(request: LayoutRequest) -> Topology:
             strategies=able.get(agent, ()),
             member_of=tree.office(tree.parent.get(agent, agent)),
             posts=tuple(post for post in posts.values() if agent in post.office.holders),
-            distribution=ROUND_ROBIN,
+            distribution=request.distribution or DistributionStrategy.ROUND_ROBIN,
+            charter=request.charter,
             watches=tuple(sorted(graph.successors(agent))),
         )
         for agent in agents

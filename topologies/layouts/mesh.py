@@ -44,6 +44,7 @@ def mesh(request: LayoutRequest) -> Topology:
             spares={symbol: spares for symbol, (_, spares) in claims.items()},
             quorum=request.quorum,
             deadline_s=request.deadline_s,
+            charter=request.charter,
             watches=tuple(sorted(watched[agent])),
         )
         for agent in request.agents

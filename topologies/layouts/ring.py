@@ -45,6 +45,7 @@ def ring(request: LayoutRequest) -> Topology:
             following=(agents[(index + 1) % len(agents)], *((second,) if second != agent else ())),
             lanes=lanes,
             in_flight_max=IN_FLIGHT_MAX,
+            charter=request.charter,
             watches=tuple(sorted({*graph.successors(agent), *graph.predecessors(agent)})),
         )
     entries = tuple(lane.agents for lane in lanes)

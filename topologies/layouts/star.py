@@ -6,9 +6,8 @@ lives, and takes the hub's office over when it dies.
 
 import networkx as nx
 
-from topologies.kinds import Role, TopologyKind
+from topologies.kinds import DistributionStrategy, Role, TopologyKind
 from topologies.layouts.topology import LayoutRequest, Topology, capabilities, connect
-from topologies.leading import LEAST_LOADED
 from topologies.seats import Branch, DelegationSeat, Office, Post
 
 HUB_OFFICE = "hub"
@@ -34,7 +33,8 @@ def star(request: LayoutRequest) -> Topology:
             strategies=able.get(agent, ()),
             member_of=office,
             posts=(post,) if agent in office.holders else (),
-            distribution=LEAST_LOADED,
+            distribution=request.distribution or DistributionStrategy.LEAST_LOADED,
+            charter=request.charter,
             watches=tuple(sorted(graph.successors(agent))),
         )
         for agent in request.agents

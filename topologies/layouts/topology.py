@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from topologies.charter import Charter
+from topologies.conclusion import CHARTER_DEFAULT
+from topologies.consensus import REPLICAS, replicas_of
 from topologies.distribution import tasks_of_round
-from topologies.kinds import Role, TopologyKind
-from topologies.seats import MeshSeat, Seat
+from topologies.kinds import DistributionStrategy, Role, TopologyKind
+from topologies.seats import DelegationSeat, MeshSeat, Post, Seat
 from topologies.voices import slot_tasks
 
 Edge = tuple[str, str]
@@ -19,7 +22,8 @@ class LayoutRequest:
 
     `agents` in order (the first is the root, the hub or the first data stage); `strategies` to be run; `symbols`
     traded; `deadline_s` within which an agent decides with what it has. `replicas` and `quorum` concern the mesh,
-    `fan_out` the hierarchy (None: chosen so that the tree is two levels deep).
+    `fan_out` the hierarchy (None: chosen so that the tree is two levels deep), `distribution` the hierarchy and the
+    star (None: round robin in the one, least loaded in the other), `charter` how votes become a decision.
     """
 
     agents: tuple[str, ...]
@@ -29,6 +33,8 @@ class LayoutRequest:
     replicas: int = 5
     quorum: float = 0.66
     fan_out: int | None = None
+    distribution: DistributionStrategy | None = None
+    charter: Charter = CHARTER_DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,12 @@ class Topology:
         symbols, strategies = self.request.symbols, self.request.strategies
         seat = next(iter(self.seats.values()))
         if not isinstance(seat, MeshSeat):
-            return frozenset(task.key for task in tasks_of_round(round, symbols, strategies=strategies))
+            tasks = tasks_of_round(round, symbols, strategies=strategies)
+            if isinstance(seat, DelegationSeat) and seat.distribution is DistributionStrategy.CONSENSUS:
+                top = next(post for seat in self.seats.values() for post in _posts(seat) if post.above is None)
+                replicas = [replicas_of(task, top.branches, replicas=REPLICAS) for task in tasks]
+                tasks = tuple(replica for group in replicas for replica in group)
+            return frozenset(task.key for task in tasks)
         return frozenset(
             task.key
             for symbol, slots in seat.slots.items()
@@ -85,6 +96,10 @@ class Topology:
         Every edge carries a Join and a Leave, and one message a round unless it is there for emergencies only.
         """
         return {edge: 2 + rounds * (not self.graph.edges[edge]["is_standby"]) for edge in self.edges}
+
+
+def _posts(seat: Seat) -> tuple[Post, ...]:
+    return seat.posts if isinstance(seat, DelegationSeat) else ()
 
 
 def connect(graph: "nx.DiGraph[str]", agent: str, *, others: Sequence[str], is_standby: bool = False) -> None:

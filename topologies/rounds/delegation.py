@@ -5,7 +5,7 @@ or leads those who do; the root or the hub decides. The deputy keeps what its ho
 each Work) and takes it over with the office.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from topologies.distribution import tasks_of_round
 from topologies.holding import Holding
@@ -18,12 +18,12 @@ from topologies.seats import DelegationSeat
 class DelegationRound:
     """A leader's, hub's, worker's or spoke's part in every round."""
 
-    def __init__(self, seat: DelegationSeat, desk: Desk) -> None:
+    def __init__(self, seat: DelegationSeat, desk: Desk, *, now_s: Callable[[], float] = lambda: 0.0) -> None:
         self._me = seat.agent
         self._desk = desk
         self._dead: set[str] = set()
         self._memory = VoteMemory()
-        self._holding = Holding(seat, is_dead=self._dead.__contains__)
+        self._holding = Holding(seat, is_dead=self._dead.__contains__, now_s=now_s)
 
     def on_start(self) -> list[Action]:
         return self._holding.confirm()
@@ -34,7 +34,7 @@ class DelegationRound:
                 self._desk.feed(tick)
                 strategies = sorted({name for branch in leader.post.branches for name in branch.capacity})
                 tasks = tasks_of_round(tick.round, tick.symbols, strategies=strategies)
-                return self._perform(leader.begin(tick, tasks, requester=""))
+                return self._perform(leader.begin(tick, leader.sharing.invite(tasks), requester=""))
         return []
 
     def on_message(self, sender: str, message: Message) -> list[Action]:

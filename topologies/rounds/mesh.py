@@ -8,11 +8,12 @@ the first voice reports; the others know the decision too, and report it when th
 
 from dataclasses import dataclass, field
 
+from topologies.conclusion import conclude
 from topologies.messages import Ballot, Decision, Message, Tick, Vote
 from topologies.round import Action, Desk, Report, Send, SetTimer
 from topologies.seats import MeshSeat
 from topologies.voices import Voices, slot_tasks
-from topologies.voting import decide, quorum_size
+from topologies.voting import quorum_size
 
 ROUNDS_KEPT = 64
 ROUNDS_MENDED = 4  # the latest rounds that a change of voices is made good for
@@ -154,8 +155,10 @@ class MeshRound:
             voices = enumerate(state.keys(symbol, self._voices))
             spoken = [number for number, keys in voices if keys <= state.votes.keys()]
             if symbol not in state.decisions and len(spoken) >= quorum_size(len(self._voices.slots(symbol)), quorum):
-                votes = [vote for vote in state.votes.values() if vote.symbol == symbol]
-                state.decisions[symbol] = decide(votes, round=tick.round, symbol=symbol)
+                invited = [task for tasks in self._voices.tasks(tick.round, symbol) for task in tasks]
+                state.decisions[symbol] = conclude(
+                    state.votes.values(), invited, tick=tick, symbol=symbol, charter=self._seat.charter
+                )
             is_reporter = bool(spoken) and self._voices.holders(symbol)[spoken[0]] == self._seat.agent
             if symbol in state.decisions and symbol not in state.reported and is_reporter:
                 state.reported.add(symbol)

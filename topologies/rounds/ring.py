@@ -8,24 +8,35 @@ A dead agent is passed by: what was handed to it lately is handed to the one aft
 does all that the item still lacks up to its own place in the lane.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from topologies.kinds import Stage
 from topologies.messages import Item, LaneDone, Message, Tick
 from topologies.round import Action, Desk, Report, Send
 from topologies.seats import RingSeat
-from topologies.stages import Gate, Passages, Way, fuse, has_wrapped, signal, stages_for
+from topologies.stages import Gate, Passages, feed_all, fuse, has_wrapped, signal, stages_for
+from topologies.way import Way
 
 
 class RingRound:
     """One agent's stages of one lane, in every round. Rounds are numbered from 1."""
 
-    def __init__(self, seat: RingSeat, desk: Desk, *, rounds_over: int = 0) -> None:
-        """Take a seat when `rounds_over` rounds have been played already."""
+    def __init__(
+        self,
+        seat: RingSeat,
+        desk: Desk,
+        *,
+        rounds_over: int = 0,
+        now_s: Callable[[], float] = lambda: 0.0,
+        is_suspect: Callable[[str], bool] = lambda agent: False,
+    ) -> None:
+        """Take a seat when `rounds_over` rounds have been played already; see `Way` for the clock and suspicions."""
         self._seat = seat
         self._me = seat.agent
         self._desk = desk
-        self._way = Way(seat.following)
+        self._way = Way(seat.following, now_s=now_s, is_suspect=is_suspect)
         self._gate = Gate(seat.in_flight_max, rounds_over=rounds_over)
         self._passages = Passages(rounds_over=rounds_over)
 
@@ -55,6 +66,7 @@ class RingRound:
         return [action for message in self._way.lose(peer) for action in self._hand_on(message, is_first_time=False)]
 
     def on_check(self) -> list[Action]:
+        self._way.check()
         return []
 
     def duties(self) -> list[str]:
@@ -69,7 +81,9 @@ class RingRound:
         """Hand a message to who comes next; where there is nobody, do what they would have done."""
         if is_first_time:
             self._way.keep(message)
-        to = self._way.next
+        to = self._way.choose()
+        if to and isinstance(message, Item):
+            return [Send(to, msgspec.structs.replace(message, earlier=self._way.tell(to, message.tick)))]
         if to:
             return [Send(to, message)]
         return self._finish(message) if isinstance(message, Item) else self._begin(self._gate.executed(message.round))
@@ -88,17 +102,17 @@ class RingRound:
             return self._finish(item)
         if not self._passages.is_new(item, is_end=False):
             return []
-        self._desk.feed(item.tick)
+        feed_all(self._desk, item)
         item = signal(item, lane, up_to=place, desk=self._desk)
-        return self._hand_on(fuse(item, lane) if Stage.RISK in stages else item)
+        return self._hand_on(fuse(item, lane, charter=self._seat.charter) if Stage.RISK in stages else item)
 
     def _finish(self, item: Item) -> list[Action]:
         """Do all that is left of a round in a lane, and execute it."""
         if not self._passages.is_new(item, is_end=True):
             return []
-        self._desk.feed(item.tick)
+        feed_all(self._desk, item)
         lane = self._seat.lanes[item.lane]
-        item = fuse(signal(item, lane, up_to=len(lane.agents), desk=self._desk), lane)
+        item = fuse(signal(item, lane, up_to=len(lane.agents), desk=self._desk), lane, charter=self._seat.charter)
         report = Report(item.tick.round, item.decisions)
         if item.lane != self._seat.lane:  # done for the lane before: what it would have told is known here
             return [report, *self._begin(self._gate.executed(item.tick.round))]

@@ -22,6 +22,7 @@ from sandboxes.emulator.control.snapshot_calls import SnapshotCalls
 from sandboxes.emulator.control.webhooks import ANSWER_TIMEOUT_S, Webhooks
 from sandboxes.emulator.faults.fault_calls import FaultCalls
 from sandboxes.emulator.faults.plan import FaultPlan
+from sandboxes.emulator.fleet.egress_rules import EgressMeans
 from sandboxes.emulator.fleet.lifecycle import SandboxLifecycle
 from sandboxes.emulator.fleet.lifecycle_events import LifecycleEvents
 from sandboxes.emulator.fleet.network_policy import NetworkPolicy
@@ -92,7 +93,7 @@ class ControlAssembly:
         self._policy = NetworkPolicy(
             self._registry,
             is_strict=settings.is_network_strict,
-            cuts_network=enclosures is not None and enclosures.cuts_network,
+            means=EgressMeans() if enclosures is None else enclosures.means,
         )
         factory = SandboxFactory(data_dir, tasks=tasks, journals=self._journals, warm=warm, enclosures=enclosures)
         self._lifecycle = SandboxLifecycle(self._registry, factory, events=self._events, tasks=tasks)

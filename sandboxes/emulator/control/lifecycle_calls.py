@@ -11,6 +11,7 @@ from sandboxes.emulator.control.control_messages import ConnectWish, CreatedSand
 from sandboxes.emulator.control.routes import Call, Route, both_versions, reply, reply_nothing
 from sandboxes.emulator.control.sandbox_descriptions import describe_created
 from sandboxes.emulator.errors import ApiError
+from sandboxes.emulator.fleet.egress_rules import make_rules
 from sandboxes.emulator.fleet.lifecycle import SandboxLifecycle
 from sandboxes.emulator.fleet.lifecycle_events import EventType, LifecycleEvents
 from sandboxes.emulator.fleet.network_policy import NetworkPolicy
@@ -86,10 +87,11 @@ class LifecycleCalls:
         sandbox = self._registry.require_running(call.path["sandbox_id"])
         check_egress(update)
         allows_internet = None if update.allow_internet_access is UNSET else update.allow_internet_access
-        self._policy.admit(update, allows_internet=allows_internet)
+        self._policy.admit(update, allows_internet=allows_internet, sandbox=sandbox)
         network = replace_egress(sandbox.spec.network, update)
         sandbox.spec = replace(sandbox.spec, network=network, allows_internet=allows_internet)
-        self._policy.warn(sandbox.id, network, allows_internet=allows_internet)
+        sandbox.processes.launcher.namespaces.set_rules(make_rules(network, allows_internet=allows_internet))
+        self._policy.warn(sandbox.id)
         self._events.tell(
             EventType.UPDATED,
             sandbox,

@@ -129,6 +129,6 @@ class SandboxCalls:
         self._policy.admit(spec.network, allows_internet=spec.allows_internet)
         self._registry.creations.take(anyio.current_time())
         sandbox = await self._lifecycle.create(spec)
-        self._policy.warn(sandbox.id, spec.network, allows_internet=spec.allows_internet)
+        self._policy.warn(sandbox.id)
         await run_start_command(sandbox)
         return describe_created(sandbox)

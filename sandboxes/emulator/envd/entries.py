@@ -2,7 +2,6 @@
 
 import functools
 import grp
-import os
 import pwd
 import stat
 from datetime import datetime
@@ -34,8 +33,8 @@ def describe_entry(paths: SandboxPaths, real: Path) -> EntryInfo:
     except (FileNotFoundError, NotADirectoryError):
         raise RpcError("not_found", f"file not found: {paths.name(real)}") from None
     is_link = stat.S_ISLNK(status.st_mode)
-    target = Path(os.path.realpath(real)) if is_link else None
-    meant = status.st_mode if target is None else read_mode(target)
+    target = paths.follow(real) if is_link else None
+    meant = read_mode(target) if is_link else status.st_mode
     return EntryInfo(
         name=printable(real.name) or "/",
         type=name_type(meant),
@@ -46,16 +45,16 @@ def describe_entry(paths: SandboxPaths, real: Path) -> EntryInfo:
         owner=name_user(status.st_uid),
         group=name_group(status.st_gid),
         modified_time=moment_of(status.st_mtime + paths.clock_offset.total_seconds()),
-        symlink_target=None if target is None else paths.name(target),
+        symlink_target=paths.name(target or real) if is_link else None,
         metadata=paths.metadata.read(real),
         is_symlink=is_link,
     )
 
 
-def read_mode(target: Path) -> int | None:
+def read_mode(target: Path | None) -> int | None:
     """Return the mode of a link's target, `None` for a link that leads nowhere."""
     try:
-        return target.stat().st_mode
+        return target.stat().st_mode if target is not None else None
     except OSError:
         return None
 

@@ -128,7 +128,7 @@ async def stream_events(
     """Write a command's events until it ends: the start first, then output, then the end or `deadline_exceeded`."""
     with frames:
         response = await connect.open_stream(request)
-        await response.write(connect.frame_message(EventMessage(ProcessEvent(start=StartEvent(process.pid)))))
+        await response.write(connect.frame_message(EventMessage(ProcessEvent(start=StartEvent(process.number)))))
         with anyio.move_on_after(timeout_s) as limit:
             await copy_frames(frames, response, keepalive_s=read_keepalive_s(request))
     if limit.cancelled_caught or (timeout_s is not None and process.is_overdue):

@@ -89,8 +89,14 @@ class FieldEnforcement:
     note: str
 
 
-def network_enforcement(*, cuts_network: bool = False) -> tuple[FieldEnforcement, ...]:
-    """Say of every setting whether it is enforced; `cuts_network` is whether the server makes network namespaces."""
+def network_enforcement(*, cuts_network: bool = False, filters_network: bool = False) -> tuple[FieldEnforcement, ...]:
+    """Say of every setting whether it is enforced.
+
+    `cuts_network` is whether the server makes network namespaces, `filters_network` whether it lets single connections
+    out of them.
+    """
+    filtered = "the server makes a sandbox's TCP connections; UDP leaves for name servers; set before the first command"
+    names = "; patterns such as *.example.com allow nothing"
     stored = "stored, not enforced on this machine"
     return (
         FieldEnforcement("allowPublicTraffic", True, "the proxy asks for the sandbox's traffic token"),
@@ -99,18 +105,18 @@ def network_enforcement(*, cuts_network: bool = False) -> tuple[FieldEnforcement
         FieldEnforcement(
             "allowInternetAccess",
             cuts_network,
-            "from a sandbox's creation on, by a network namespace (--isolation auto)" if cuts_network else stored,
+            "by a network namespace; set before the first command" if cuts_network else stored,
         ),
-        FieldEnforcement("allowOut", False, stored),
-        FieldEnforcement("denyOut", False, stored),
+        FieldEnforcement("allowOut", filters_network, filtered + names if filters_network else stored),
+        FieldEnforcement("denyOut", filters_network, filtered if filters_network else stored),
         FieldEnforcement("dnsServers", False, stored),
         FieldEnforcement("egressProxy", False, stored),
         FieldEnforcement("rules", False, stored),
     )
 
 
-def find_unenforced(network: EgressSettings, *, allows_internet: bool | None) -> list[str]:
-    """Return the names of the settings that a sandbox has and this machine does not keep."""
+def find_egress_wishes(network: EgressSettings, *, allows_internet: bool | None) -> list[str]:
+    """Return the names of the settings for traffic out that a sandbox has, in the order of the table above."""
     asked = {
         "allowInternetAccess": allows_internet is False,
         "allowOut": bool(network.allow_out),
@@ -119,7 +125,7 @@ def find_unenforced(network: EgressSettings, *, allows_internet: bool | None) ->
         "egressProxy": bool(network.egress_proxy),
         "rules": bool(network.rules),
     }
-    return [field.name for field in network_enforcement() if not field.is_enforced and asked.get(field.name, False)]
+    return [name for name, is_asked in asked.items() if is_asked]
 
 
 def replace_egress(network: NetworkSettings, update: NetworkUpdate) -> NetworkSettings:

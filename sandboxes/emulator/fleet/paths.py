@@ -1,8 +1,7 @@
 """Where a path inside a sandbox lies on this machine, and back.
 
-Every path a client names, and every path a reply names, passes through here: a later stage that gives a sandbox its
-own mount namespace changes this module only. All paths map below the sandbox's root, as in a chroot: `..` stops at
-the root, and a symbolic link that leads out of the root is refused.
+Every path a client names, and every path a reply names, passes through here. All map below the sandbox's root, as in
+a chroot: `..` stops at the root, and a symbolic link that leads out of the root is refused.
 """
 
 import os
@@ -13,11 +12,10 @@ from pathlib import Path
 
 from sandboxes.emulator.envd.file_metadata import MetadataTable
 from sandboxes.emulator.errors import RpcError
+from sandboxes.emulator.fleet.links import ROOT_SEEN, follow_links
 
 HOME = "/home/user"
 USER_DEFAULT = "user"
-ROOT_SEEN = "/home/.sandbox"
-"""Where commands in namespaces of their own find the sandbox's whole tree."""
 HOMES = {USER_DEFAULT: HOME, "root": "/root"}
 """The users that E2B's images have, and where relative paths and `~` of each begin."""
 
@@ -31,6 +29,8 @@ class SandboxPaths:
     user: str = USER_DEFAULT
     workdir: str = ""
     """Where relative paths begin if not in the home, and commands start: a template may say so."""
+    is_enclosed: bool = False
+    """Whether commands see `/home/user` and `/tmp` in their places, so that links they make mean these."""
     metadata: MetadataTable = field(default_factory=MetadataTable, compare=False)
     """What uploads said of files, where the file system itself cannot keep it."""
     clock_offset: timedelta = field(default=timedelta(), compare=False)
@@ -55,18 +55,21 @@ class SandboxPaths:
 
         Raises `RpcError` (`permission_denied`) if that is outside the sandbox.
         """
-        real = Path(os.path.realpath(self._join(path)))
-        self._require_inside(real, path)
-        return real
+        return self._require_inside(self.follow(self._join(path)), path)
 
     def locate_entry(self, path: str) -> Path:
         """Return the real path of the entry itself, which may be a link: for looking, moving and removing."""
         joined = self._join(path)
         if joined == self.root:
             return joined
-        parent = Path(os.path.realpath(joined.parent))
-        self._require_inside(parent, path)
-        return parent / joined.name
+        return self._require_inside(self.follow(joined.parent), path) / joined.name
+
+    def follow(self, real: Path) -> Path | None:
+        """Return what a real path of the tree leads to when all links in it are followed, maybe outside.
+
+        `None` if there are too many links, as in a circle.
+        """
+        return follow_links(real, self.root) if self.is_enclosed else Path(os.path.realpath(real))
 
     def absolute(self, path: str) -> str:
         """Return a path as the sandbox's user would write it in full; links in it stay. Raises `RpcError`."""
@@ -93,12 +96,15 @@ class SandboxPaths:
     def _join(self, path: str) -> Path:
         return self.root / self.absolute(path).lstrip("/")
 
-    def _require_inside(self, real: Path, asked: str) -> None:
+    def _require_inside(self, real: Path | None, asked: str) -> Path:
+        if real is None:
+            raise RpcError("invalid_argument", f"path {asked!r} has too many levels of symbolic links: remove some")
         if not real.is_relative_to(self.root):
             raise RpcError(
                 "permission_denied",
                 f"path {asked!r} leads out of the sandbox through a symbolic link: use a path inside {HOME} or /tmp",
             )
+        return real
 
 
 def printable(name: str) -> str:

@@ -51,7 +51,7 @@ class SandboxRegistry:
     def find_by_address(self, address: str) -> Sandbox | None:
         """Return a living sandbox by its loopback address, if it has a network of its own."""
         found = (sandbox for sandbox in self._living.values() if sandbox.address == address)
-        return next((sandbox for sandbox in found if not sandbox.processes.launcher.has_network), None)
+        return next((sandbox for sandbox in found if not sandbox.processes.launcher.namespaces.has_network), None)
 
     def require(self, sandbox_id: str) -> Sandbox:
         """Return a living sandbox. Raises `ApiError` (404)."""

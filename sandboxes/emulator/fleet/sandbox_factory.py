@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 from sandboxes.emulator.clock import read_clock
 from sandboxes.emulator.errors import ApiError
 from sandboxes.emulator.fleet.addresses import AddressPool
+from sandboxes.emulator.fleet.egress_rules import make_rules
 from sandboxes.emulator.fleet.file_tree import copy_tree
 from sandboxes.emulator.fleet.lifecycle_events import make_event_id
 from sandboxes.emulator.fleet.paths import SandboxPaths
@@ -16,7 +17,8 @@ from sandboxes.emulator.fleet.sandbox import Sandbox, SandboxSpec
 from sandboxes.emulator.fleet.sandbox_journal import Journals, SandboxJournal
 from sandboxes.emulator.ids import make_sandbox_id, make_token
 from sandboxes.emulator.isolation.enclosures import EnclosureMaker
-from sandboxes.emulator.isolation.launching import CommandLauncher, LaunchPad
+from sandboxes.emulator.isolation.launching import CommandLauncher
+from sandboxes.emulator.isolation.sandbox_namespaces import SandboxNamespaces
 from sandboxes.emulator.processes.process_environment import prepare_home
 from sandboxes.emulator.processes.process_table import ProcessTable
 from sandboxes.emulator.processes.warm_start import WarmProcess
@@ -47,7 +49,11 @@ class SandboxFactory:
         """Make a sandbox that nothing runs in yet. Raises `ApiError` (500) if its directory cannot be made."""
         sandbox_id = make_sandbox_id()
         address = self._addresses.take()
-        paths = SandboxPaths(self._data_dir / sandbox_id, workdir=spec.template.workdir or "")
+        paths = SandboxPaths(
+            self._data_dir / sandbox_id,
+            workdir=spec.template.workdir or "",
+            is_enclosed=self._enclosures is not None and spec.is_enclosed,
+        )
         try:
             await lay_out(paths, spec.tree)
         except OSError as error:
@@ -93,12 +99,14 @@ class SandboxFactory:
             "E2B_TEMPLATE_ID": spec.template.id,
             "E2B_SANDBOX_IP": address,
         }
-        pad = LaunchPad(
-            warm=self._warm.get(spec.template.origin),
-            maker=self._enclosures if spec.is_enclosed else None,
-            has_network=spec.allows_internet is not False,
+        namespaces = SandboxNamespaces(
+            paths.root,
+            self._enclosures if spec.is_enclosed else None,
+            rules=make_rules(spec.network, allows_internet=spec.allows_internet),
+            tasks=self._tasks,
         )
-        launcher = CommandLauncher(paths, environment, tasks=self._tasks, pad=pad)
+        warm = self._warm.get(spec.template.origin)
+        launcher = CommandLauncher(paths, environment, namespaces=namespaces, warm=warm)
         return ProcessTable(launcher, tasks=self._tasks, journal=journal)
 
 

@@ -155,15 +155,22 @@ class PythonKernel:
 async def start_kernel(sandbox: Sandbox, cwd: str, *, sockets: KernelSockets) -> PythonKernel:
     """Start a kernel, which cannot run cells yet. Raises `RpcError`, `OSError`."""
     connection = await sockets.make_connection_file()
-    see = sandbox.processes.launcher.see
+    namespaces = sandbox.processes.launcher.namespaces
+    namespaces.settle()
+    see = namespaces.see
     profiles = sandbox.paths.temporary / ".ipython"
     profiles.mkdir(parents=True, exist_ok=True)
+    outer = connection
+    if not namespaces.has_network:  # abstract sockets belong to a network, others to a directory
+        place = profiles / connection.ip.removeprefix("@")
+        connection = msgspec.structs.replace(connection, ip=see(place))
+        outer = msgspec.structs.replace(connection, ip=str(place))
     path = sandbox.paths.temporary / f".kernel-{secrets.token_hex(8)}.json"
     write_secretly(path, msgspec.json.encode(connection))
     # Without frozen modules its debugger does not warn about them at each start.
     arguments = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", see(path), *SETTINGS]
     with contextlib.ExitStack() as undo:
-        channels = sockets.connect(connection)
+        channels = sockets.connect(outer)
         undo.callback(channels.close)
         config = ProcessConfig(cmd=sys.executable, args=arguments, envs={"IPYTHONDIR": see(profiles)}, cwd=cwd)
         process = await start_process(sandbox, config)

@@ -2,7 +2,8 @@
 
 A kernel listens on abstract Unix sockets: no port that a sandbox's own program may want, no file that outlives it, no
 limit on the length of the data directory's path. Everybody on the machine may connect to such a socket, so that the
-traffic is encrypted (CurveZMQ), with keys that only the connection file holds.
+traffic is encrypted (CurveZMQ), with keys that only the connection file holds. In a sandbox with a network of its own
+they are files below its `/tmp` instead, and there the path of the data directory must be short.
 
 The packages take 60 ms to import. They are imported with the first kernel, while that starts.
 """

@@ -1,130 +1,74 @@
 """Where a command of a sandbox starts: forked from a warm process, in the sandbox's namespaces, or beside the server.
 
 Only the server's own workers are forked from a warm process, and run outside of the namespaces; not so in a sandbox
-without internet access, where every command runs inside.
+whose way out is restricted, where every command runs inside.
 """
 
-import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-
-import anyio
-from anyio.abc import TaskGroup
 
 from sandboxes.emulator.envd.process_messages import StartRequest, TerminalSize
 from sandboxes.emulator.errors import RpcError
 from sandboxes.emulator.fleet.paths import USER_DEFAULT, SandboxPaths
-from sandboxes.emulator.isolation.enclosures import Enclosure, EnclosureFailed, EnclosureMaker
-from sandboxes.emulator.isolation.namespace_init import ROOT_SEEN
 from sandboxes.emulator.isolation.resource_limits import limit_resources
+from sandboxes.emulator.isolation.sandbox_namespaces import SandboxNamespaces
 from sandboxes.emulator.processes.children import Child, CommandLine, SpawnedChild
 from sandboxes.emulator.processes.process_environment import build_environment, prepare_other_home
 from sandboxes.emulator.processes.terminals import ENVIRONMENT
 from sandboxes.emulator.processes.warm_start import WarmProcess
-
-OWN = ("home/user", "tmp")
-"""What of a sandbox's tree its commands find where clients name it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchPad:
-    """What a sandbox's commands may start from."""
-
-    warm: WarmProcess | None = None
-    maker: EnclosureMaker | None = None
-    """`None` where commands run beside the server, without namespaces."""
-    has_network: bool = True
 
 
 class CommandLauncher:
     """Starts the commands of one sandbox."""
 
     def __init__(
-        self, paths: SandboxPaths, environment: Mapping[str, str], *, tasks: TaskGroup, pad: LaunchPad
+        self,
+        paths: SandboxPaths,
+        environment: Mapping[str, str],
+        *,
+        namespaces: SandboxNamespaces,
+        warm: WarmProcess | None,
     ) -> None:
         self.environment = environment
+        self.namespaces = namespaces
         self._paths = paths
-        self._tasks = tasks
-        self._maker = pad.maker
-        self.has_network = pad.has_network or pad.maker is None or not pad.maker.cuts_network
-        """Whether commands are in the machine's network; else a loopback of their own is all they have."""
-        self._warm = pad.warm if self.has_network else None
-        self._enclosure: Enclosure | None = None
-        self._opening = anyio.Lock()
+        self._warm = warm
         self._is_closed = False
-
-    @property
-    def enclosure(self) -> Enclosure | None:
-        """The sandbox's namespaces, if it has some by now."""
-        return self._enclosure if self._enclosure is not None and self._enclosure.is_alive else None
-
-    def see(self, real: Path) -> str:
-        """Return the path by which commands of the sandbox see something in its tree."""
-        return str(real) if self._maker is None else see_inside(real, self._paths.root)
-
-    def open_socket(self, family: int) -> socket.socket | None:
-        """Return a socket in the sandbox's own network, `None` if it has none by now. Raises `OSError`."""
-        enclosure = self.enclosure
-        return None if self.has_network or enclosure is None else enclosure.open_socket(family)
 
     async def launch(self, request: StartRequest, user: str) -> Child:
         """Start a command; nothing is waited for once it runs. Raises `RpcError`."""
+        self.namespaces.settle()
         paths = self._paths.for_user(user)
         outside = self._plan(request, paths, see=str)
-        warm = self._warm if outside.terminal is None else None
-        if warm is not None and warm.can_fork(outside):
-            await warm.wait_settled()
-        else:
-            warm = None
-        if warm is None and self._maker is not None:
-            await self._open_enclosure()
-        # Nothing is waited for from here until the command is in the table: a kill must not miss it.
-        if self._is_closed:
-            raise RpcError("not_found", "the sandbox is being killed: create another one")
-        child = warm.fork(outside) if warm is not None else None
-        if child is None and self._enclosure is not None:
-            child = self._enclosure.start(self._plan(request, paths, see=self.see))
-        started: Child = child or SpawnedChild(outside)
-        limit_resources(started.pid)
-        return started
+        child: Child | None = await self._fork(outside)
+        if child is None:
+            enclosure = await self.namespaces.open()
+            # Nothing is waited for from here until the command is in the table: a kill must not miss it.
+            self._require_open()
+            inside = self._plan(request, paths, see=self.namespaces.see)
+            child = SpawnedChild(outside) if enclosure is None else enclosure.start(inside)
+        limit_resources(child.pid)
+        return child
 
     def close(self) -> None:
         """Refuse further commands."""
         self._is_closed = True
+        self.namespaces.close()
 
-    async def wait_closed(self) -> None:
-        """Wait until the namespaces, whose processes are killed already, are gone."""
-        async with self._opening:
-            if self._enclosure is not None:
-                self._enclosure.kill()
-                await self._enclosure.over.wait()
+    async def _fork(self, command: CommandLine) -> Child | None:
+        """Start a command from the warm process, if it is one for that. Raises `RpcError`."""
+        warm = self._warm
+        if warm is None or command.terminal is not None or not self.namespaces.has_network:
+            return None
+        if not warm.can_fork(command):
+            return None
+        await warm.wait_settled()
+        self._require_open()
+        return warm.fork(command)
 
-    async def _open_enclosure(self) -> None:
-        """Make the namespaces, if that has not been done. Raises `RpcError`."""
-        if self.enclosure is not None:
-            return
-        failures: list[EnclosureFailed] = []
-        done = anyio.Event()
-
-        async def make() -> None:  # a task of the server: half an enclosure would be nobody's
-            try:
-                async with self._opening:
-                    await self._make_enclosure()
-            except EnclosureFailed as failure:
-                failures.append(failure)
-            done.set()
-
-        self._tasks.start_soon(make)
-        await done.wait()
-        for failure in failures:
-            raise RpcError("resource_exhausted", f"the sandbox's namespaces could not be made: {failure}")
-
-    async def _make_enclosure(self) -> None:
-        if self.enclosure is None and not self._is_closed and self._maker is not None:
-            with anyio.CancelScope(shield=True):
-                self._enclosure = await self._maker.make(self._paths.root, has_network=self.has_network)
-                self._tasks.start_soon(self._enclosure.follow)
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise RpcError("not_found", "the sandbox is being killed: create another one")
 
     def _plan(self, request: StartRequest, paths: SandboxPaths, *, see: Callable[[Path], str]) -> CommandLine:
         config = request.process
@@ -150,11 +94,3 @@ def find_directory(paths: SandboxPaths, cwd: str) -> Path:
     if not directory.is_dir():
         raise RpcError("invalid_argument", f"cwd {cwd!r} is not a directory of the sandbox: name another one")
     return directory
-
-
-def see_inside(real: Path, root: Path) -> str:
-    """Return where commands in the sandbox's namespaces find a real path of its tree."""
-    if not real.is_relative_to(root):
-        return str(real)
-    inner = real.relative_to(root)
-    return f"/{inner}" if any(inner.is_relative_to(place) for place in OWN) else str(Path(ROOT_SEEN, inner))

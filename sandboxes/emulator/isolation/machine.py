@@ -3,13 +3,17 @@
 Containers, security modules and settings of the kernel may each forbid namespaces, in ways that no file tells.
 """
 
+import os
 import secrets
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
+from sandboxes.emulator.fleet.egress_rules import EgressMeans
+from sandboxes.emulator.isolation.egress_gate import require_replacing
 from sandboxes.emulator.isolation.enclosures import EnclosureFailed, EnclosureMaker
 
 
@@ -21,6 +25,13 @@ class MachineReport:
     """Mount and process namespaces, with the mounts that sandboxes need."""
     network: str
     """Network namespaces."""
+    filter: str
+    """Filters for system calls that tell the server of connections."""
+
+    @property
+    def means(self) -> EgressMeans:
+        """What a server can do about rules for traffic out."""
+        return EgressMeans(cuts_network=not self.network, filters_network=not self.filter)
 
 
 async def open_enclosures(data_dir: Path) -> EnclosureMaker:
@@ -28,6 +39,7 @@ async def open_enclosures(data_dir: Path) -> EnclosureMaker:
     maker, report = await try_machine(data_dir)
     if maker is None:
         raise EnclosureFailed(report.namespaces)
+    await maker.refill()
     return maker
 
 
@@ -44,7 +56,7 @@ async def try_machine(data_dir: Path) -> tuple[EnclosureMaker | None, MachineRep
     try:
         maker = EnclosureMaker(data_dir)
     except (EnclosureFailed, OSError) as failure:
-        return None, MachineReport(namespaces=str(failure), network=str(failure))
+        return None, refuse_all(str(failure))
     root = data_dir / f"probe-{secrets.token_hex(8)}"
     (root / "home/user").mkdir(parents=True)
     (root / "tmp").mkdir()
@@ -52,21 +64,37 @@ async def try_machine(data_dir: Path) -> tuple[EnclosureMaker | None, MachineRep
         refusal = await try_once(maker, root, has_network=True)
         if refusal:
             maker.stop()
-            return None, MachineReport(namespaces=refusal, network=refusal)
+            return None, refuse_all(refusal)
         network = await try_once(maker, root, has_network=False)
-        maker.cuts_network = not network
-        return maker, MachineReport(namespaces="", network=network)
+        filtering = network or await try_once(maker, root, has_network=False, watches=True)
+        report = MachineReport(namespaces="", network=network, filter=filtering)
+        maker.means = report.means
+        return maker, report
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-async def try_once(maker: EnclosureMaker, root: Path, *, has_network: bool) -> str:
+def refuse_all(reason: str) -> MachineReport:
+    """Return the report of a machine without namespaces."""
+    return MachineReport(namespaces=reason, network=reason, filter=reason)
+
+
+async def try_once(maker: EnclosureMaker, root: Path, *, has_network: bool, watches: bool = False) -> str:
     """Make namespaces and take them down; return what went wrong."""
     try:
         enclosure = await maker.make(root, has_network=has_network)
     except EnclosureFailed as failure:
         return str(failure)
+    refusal = ""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(enclosure.follow)
+        try:
+            if watches:
+                listener = enclosure.watch_connections()
+                with ExitStack() as undo:
+                    undo.callback(os.close, listener)
+                    require_replacing(listener)
+        except OSError as error:
+            refusal = error.strerror or str(error)
         enclosure.kill()
-    return ""
+    return refusal

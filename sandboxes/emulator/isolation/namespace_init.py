@@ -3,13 +3,16 @@
 The server runs this file as a program (see `enclosures.py`). It uses only the standard library, one thread and no event
 loop, because only such a process can be forked safely. It serves two kinds of requests, each on a socket of its own:
 
-- The maker forks a child for each sandbox, which takes new namespaces and mounts the sandbox's own `/home` and `/tmp`.
-- That child's child is process 1 in there: it starts commands with the streams it is sent, tells the server each one's
-  number and handle, and reports their ends. With it everything in the sandbox dies, by the kernel's rule; and it dies
-  with the server, whose sockets it watches, and with the maker (PR_SET_PDEATHSIG), also while it stands still.
+- The maker forks a process 1 for each sandbox.
+- That one takes namespaces, mounts the sandbox's own `/home` and `/tmp`, starts commands with the streams it is sent,
+  tells the server each one's number and handle, and reports their ends. With it everything in the sandbox dies, by the
+  kernel's rule; and it dies with the server, whose sockets it watches, and with the maker (PR_SET_PDEATHSIG), also
+  while it stands still.
 """
 
+import array
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -22,33 +25,41 @@ import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 HOME_PARENT = "/home"
+SHARED_MEMORY = "/dev/shm"
 ROOT_SEEN = "/home/.sandbox"
-"""Where commands find the whole tree of their sandbox; `paths.py` knows it too."""
-REQUEST_BYTES_MAX = 64 * 1024
+"""Where commands find the whole tree of their sandbox; `links.py` knows it too."""
+MESSAGE_BYTES_MAX = 64 * 1024
 REPORTED_AT_ONCE_MAX = 64
 READY = b"[]"
+WITH_NETWORK, WITHOUT_NETWORK = b"with network", b"without network"
+"""What the maker is asked for."""
+FURNISH, START, SOCKET, SOCKET6, WATCH = b"furnish", b"start", b"socket", b"socket6", b"watch"
+"""What a process 1 is asked for."""
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
+MS_REC, MS_PRIVATE = 16384, 1 << 18
+PR_SET_PDEATHSIG = 1
+SECCOMP_SET_FILTER, SECCOMP_NEW_LISTENER, SECCOMP_ASK, SECCOMP_ALLOW = 1, 8, 0x7FC00000, 0x7FFF0000
+BPF_LOAD, BPF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+CALLS = {"x86_64": (0xC000003E, 42, 317), "aarch64": (0xC00000B7, 203, 277)}
+"""For each kind of machine, what the kernel calls it, and the numbers of connect and seccomp."""
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class EnclosurePlan(NamedTuple):
-    """What a sandbox's namespaces are to be."""
+class Furnishing(NamedTuple):
+    """What a sandbox is to find in its namespaces."""
 
     root: str
     """The directory with its tree."""
     kept: Sequence[str]
-    """Directories below `/home` that stay visible: where the server's Python is."""
+    """Directories that stay visible though they lie below `/tmp` or `/home`: where the server's Python is."""
     hidden: str
     """The directory of all sandboxes' trees, which none of them is to see; empty if `/tmp` or `/home` hides it."""
-    has_network: bool
-    """Whether it shares the machine's network; else it has a loopback of its own and nothing more."""
 
 
 class Job(NamedTuple):
@@ -64,51 +75,41 @@ def main() -> None:
     """Serve the server's requests for enclosures until it is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps for us
     try:
         take_rights()
+        die_with_parent()
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps for us
         control.send(b"{}")
     except OSError as error:
         control.send(json.dumps({"error": str(error)}).encode())
         return
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     while True:
-        data, sockets, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 2, socket.MSG_CMSG_CLOEXEC)
+        data, sockets = receive(control, 2)
         if not data:
             return
-        plan = EnclosurePlan(**json.loads(data))
         connections = [socket.socket(fileno=number) for number in sockets]
-        fork_maker(plan, connections, control=control)
+        try:
+            handle = fork_enclosure(connections, has_network=data == WITH_NETWORK, strangers=(control.fileno(), own))
+            give(connections[0], handle)
+        except OSError as error:
+            with suppress(OSError):  # the server has given up waiting
+                connections[0].send(json.dumps({"error": str(error)}).encode())
         for connection in connections:
             connection.close()
 
 
-def fork_maker(plan: EnclosurePlan, connections: Sequence[socket.socket], *, control: socket.socket) -> None:
-    """Let a child make the namespaces, and tell process 1 when it is an orphan and this process its parent.
-
-    Before that moment, PR_SET_PDEATHSIG would kill it when the child ends.
-    """
-    waiting, orphaned = os.pipe2(os.O_CLOEXEC)
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-        control.close()
-        os.close(orphaned)
-        make_enclosure(plan, connections, waiting=waiting)
-    with suppress(ProcessLookupError):  # it has ended already
-        handle = os.pidfd_open(pid)
-        select.select([handle], (), ())
-        os.close(handle)
-    os.close(orphaned)
-    os.close(waiting)
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends; who comes too late for it sees its sockets closed."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def take_rights() -> None:
-    """Become able to make namespaces: as root by right, as anybody else in a user namespace. Raises `OSError`."""
+    """Become able to make namespaces: as root by right, as anybody else in a user namespace. Raises `OSError`.
+
+    A process may return to its own process namespace, as the maker does after each fork, only with rights over it: a
+    user who is not root needs one that is made in his user namespace.
+    """
     if os.geteuid() == 0:
         return
     user, group = os.geteuid(), os.getegid()
@@ -116,53 +117,73 @@ def take_rights() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID), "namespaces")
+    pid = os.fork()
+    if pid != 0:
+        die_with_parent()
+        os.waitpid(pid, 0)
+        os._exit(0)
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", kind="proc", flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
-def make_enclosure(plan: EnclosurePlan, connections: Sequence[socket.socket], *, waiting: int) -> NoReturn:
-    """Take namespaces, mount what is the sandbox's own, and leave a child behind that is number 1 there."""
-    control, reports = connections
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def fork_enclosure(connections: Sequence[socket.socket], *, has_network: bool, strangers: tuple[int, int]) -> int:
+    """Fork a process that is number 1 in a new process namespace, and return its handle. Raises `OSError`.
+
+    `strangers` are the maker's connection, which it is not to hold, and the maker's own process namespace.
+    """
+    control, own = strangers
+    check(LIBC.unshare(CLONE_NEWPID), "a process namespace")
     try:
-        check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID | (0 if plan.has_network else CLONE_NEWNET)), "namespaces")
-        mount_own(plan)
-        child = os.fork()
-        if child == 0:
-            os.read(waiting, 1)
-            os.close(waiting)
-            serve_enclosure(plan, control, reports=reports)
-        handle = os.pidfd_open(child)
-        socket.send_fds(control, [b"{}"], [handle])
-    except OSError as error:
-        control.send(json.dumps({"error": str(error)}).encode())
-    os._exit(0)
+        pid = os.fork()
+        if pid == 0:
+            os.close(control)
+            os.close(own)
+            serve_enclosure(*connections, has_network=has_network)
+    finally:
+        check(LIBC.setns(own, CLONE_NEWPID), "going back to the process namespace")
+    return os.pidfd_open(pid)
 
 
-def mount_own(plan: EnclosurePlan) -> None:
+def furnish(plan: Furnishing) -> None:
     """Put the sandbox's directories in the place of the machine's, for this namespace alone. Raises `OSError`."""
     root = os.open(plan.root, os.O_PATH | os.O_CLOEXEC)
     kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in plan.kept]
-    mount("none", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", HOME_PARENT, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=64k")
-    places = [(ROOT_SEEN, f"/proc/self/fd/{root}"), ("/home/user", f"/proc/self/fd/{root}/home/user")]
-    places += [(path, f"/proc/self/fd/{handle}") for path, handle in kept]
-    for place, source in places:
-        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - pathlib's takes longer, and this is done for each sandbox
-        mount(source, place, flags=MS_BIND | MS_REC)
-    mount(f"/proc/self/fd/{root}/tmp", "/tmp", flags=MS_BIND | MS_REC)
+    if os.path.isdir(SHARED_MEMORY):  # noqa: PTH112 - pathlib's takes longer, and this is done for each sandbox
+        mount("tmpfs", SHARED_MEMORY, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=1777")
+    for place, inner in ((ROOT_SEEN, ""), ("/home/user", "/home/user"), ("/tmp", "/tmp")):
+        bind(f"/proc/self/fd/{root}{inner}", place)
+    for path, handle in kept:
+        bind(f"/proc/self/fd/{handle}", path)
+        if path.startswith(("/tmp/", "/home/user/")):  # commands empty what they take for theirs
+            inherited = os.statvfs(path).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+            mount("none", path, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | inherited)
     if plan.hidden:
         mount("tmpfs", plan.hidden, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=4k")
     for handle in (root, *(handle for _path, handle in kept)):
         os.close(handle)
 
 
-def serve_enclosure(plan: EnclosurePlan, control: socket.socket, *, reports: socket.socket) -> NoReturn:
-    """Be number 1: start commands, reap them and what they leave behind, until the server is gone."""
+def bind(source: str, place: str) -> None:
+    """Let a directory be seen in another place. Raises `OSError`."""
+    os.makedirs(place, exist_ok=True)  # noqa: PTH103 - as above
+    mount(source, place, flags=MS_BIND | MS_REC)
+
+
+def serve_enclosure(control: socket.socket, reports: socket.socket, *, has_network: bool) -> NoReturn:
+    """Be number 1: start commands, reap them and what they leave behind, until the server is gone.
+
+    Without network, a loopback of its own is all that the sandbox has.
+    """
     try:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with_parent()
         os.setsid()
         os.chdir("/")
+        check(LIBC.unshare(CLONE_NEWNS | (0 if has_network else CLONE_NEWNET)), "namespaces")
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
         mount("proc", "/proc", kind="proc", flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        if not plan.has_network:
+        if not has_network:
             raise_loopback()
         wakeup, waker = socket.socketpair()
         for end in (wakeup, waker):
@@ -186,28 +207,64 @@ def serve_enclosure(plan: EnclosurePlan, control: socket.socket, *, reports: soc
 
 def answer(control: socket.socket) -> bool:
     """Answer one request; return False if there is nobody to answer."""
-    word, handles, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 4, socket.MSG_CMSG_CLOEXEC)
+    word, handles = receive(control, 4)
     if not word:
         return False
     try:
-        if word == b"start":
-            job, *streams = handles
-            size = os.fstat(job).st_size
-            pid = start(Job(**json.loads(os.pread(job, size, 0))), streams)
-            reply, given = {"pid": pid}, os.pidfd_open(pid)
-        else:
-            family = socket.AF_INET6 if word == b"socket6" else socket.AF_INET
-            reply, given = {}, socket.socket(family, socket.SOCK_STREAM).detach()
-        socket.send_fds(control, [json.dumps(reply).encode()], [given])
-        os.close(given)
-        if word == b"start":
+        if word == FURNISH:
+            furnish(Furnishing(**read_page(handles[0])))
+            control.send(b"{}")
+        elif word == START:
+            pid = start(Job(**read_page(handles[0])), handles[1:])
+            give(control, os.pidfd_open(pid), pid=pid)
             control.recv(1)  # only now may it be reaped: the server has read its number
+        elif word == WATCH:
+            give(control, watch_connections())
+        else:
+            family = socket.AF_INET6 if word == SOCKET6 else socket.AF_INET
+            give(control, socket.socket(family, socket.SOCK_STREAM).detach())
     except OSError as error:
         control.send(json.dumps({"error": error.strerror, "number": error.errno, "file": error.filename}).encode())
     finally:
         for handle in handles:
             os.close(handle)
     return True
+
+
+def watch_connections() -> int:
+    """Let all that is started from now on ask before it connects, and return where it is asked. Raises `OSError`.
+
+    See seccomp_unotify(2). Calls of another architecture pass: without network they reach nothing.
+    """
+    if os.uname().machine not in CALLS:
+        raise OSError(errno.ENOSYS, f"connections cannot be watched on {os.uname().machine}")
+    architecture, connect, seccomp = CALLS[os.uname().machine]
+    program = (
+        (BPF_LOAD, 0, 0, 4),
+        (BPF_EQUAL, 0, 3, architecture),
+        (BPF_LOAD, 0, 0, 0),
+        (BPF_EQUAL, 0, 1, connect),
+        (BPF_RETURN, 0, 0, SECCOMP_ASK),
+        (BPF_RETURN, 0, 0, SECCOMP_ALLOW),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    head = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+    listener = LIBC.syscall(seccomp, SECCOMP_SET_FILTER, SECCOMP_NEW_LISTENER, head)
+    if listener < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return int(listener)
+
+
+def read_page(page: int) -> dict[str, Any]:
+    """Return what the server wrote into memory that it shares with us: a message would be too small for it."""
+    content: dict[str, Any] = json.loads(os.pread(page, os.fstat(page).st_size, 0))
+    return content
+
+
+def give(control: socket.socket, handle: int, *, pid: int = 0) -> None:
+    """Send a descriptor, which is closed here. Raises `OSError`."""
+    socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [handle])
+    os.close(handle)
 
 
 def start(job: Job, streams: Sequence[int]) -> int:
@@ -245,6 +302,20 @@ def become(job: Job, streams: Sequence[int], *, failing: int) -> NoReturn:
     except ValueError:  # a zero byte
         os.write(failing, b"22 ")
     os._exit(127)
+
+
+def receive(connection: socket.socket, handles_max: int) -> tuple[bytes, list[int]]:
+    """Return a message and the descriptors that came with it, which no program inherits. Raises `OSError`.
+
+    `socket.recv_fds` ignores its flags in Python 3.11, so that every command would hold the pipes of those that run,
+    and of itself: a background process that closed its own output would still keep its command from ending.
+    """
+    handles = array.array("i")
+    room = socket.CMSG_SPACE(handles_max * handles.itemsize)
+    data, ancillary, _, _ = connection.recvmsg(MESSAGE_BYTES_MAX, room, socket.MSG_CMSG_CLOEXEC)
+    for _level, _kind, content in ancillary:
+        handles.frombytes(content[: len(content) - len(content) % handles.itemsize])
+    return data, list(handles)
 
 
 def reap() -> list[tuple[int, int]]:

@@ -106,7 +106,7 @@ def make_socket(address: AddrInfoType, *, find_by_address: Callable[[str], Sandb
     """Return a socket for a connection to a sandbox, made inside if it has a network of its own. Raises `OSError`."""
     family, kind, protocol, _name, target = address
     sandbox = find_by_address(str(target[0]))
-    inner = None if sandbox is None else sandbox.processes.launcher.open_socket(family)
+    inner = None if sandbox is None else sandbox.processes.launcher.namespaces.open_socket(family)
     made = inner or socket.socket(family, kind, protocol)
     made.setblocking(False)
     return made

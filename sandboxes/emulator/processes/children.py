@@ -59,6 +59,9 @@ class Child(Protocol):
     """The leader of a command."""
 
     pid: int
+    """Its number as this machine counts."""
+    number: int
+    """Its number as the sandbox's commands and clients know it: another one in namespaces of their own."""
 
     @property
     def pipes(self) -> Streams:
@@ -90,7 +93,7 @@ class SpawnedChild:
             raise
         finally:
             close_theirs(theirs)
-        self.pid = self._popen.pid
+        self.pid = self.number = self._popen.pid
         try:
             # Readable at the child's end; asyncio would take a thread for each child.
             self._handle = os.pidfd_open(self.pid)

@@ -56,7 +56,7 @@ def is_moving(pid: int) -> bool:
 def find_processes(sandbox: Sandbox) -> Iterator[int]:
     """Yield the numbers of a sandbox's processes."""
     root = str(sandbox.paths.root)
-    enclosure = sandbox.processes.launcher.enclosure
+    enclosure = sandbox.processes.launcher.namespaces.enclosure
     for pid in select_tree(list(read_processes()), root.__eq__, leaders=set(sandbox.processes.leaders)):
         if enclosure is None or pid != enclosure.pid:  # it starts commands, also while files are being copied
             yield pid

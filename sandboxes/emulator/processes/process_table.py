@@ -43,17 +43,18 @@ class ProcessTable:
 
     @property
     def leaders(self) -> list[int]:
-        """The numbers of the running commands' leaders, and of process 1 if the sandbox has its own."""
-        enclosure = self.launcher.enclosure
-        return sorted(self._running) + ([] if enclosure is None else [enclosure.pid])
+        """The machine's numbers of the running commands' leaders, and of process 1 if the sandbox has its own."""
+        enclosure = self.launcher.namespaces.enclosure
+        firsts = [] if enclosure is None else [enclosure.pid]
+        return sorted(process.pid for process in self._running.values()) + firsts
 
     async def start(self, request: StartRequest, user: str = USER_DEFAULT) -> Process:
         """Start a command. Raises `RpcError` if the directory or the command do not exist."""
         config = request.process
         process = Process(await self.launcher.launch(request, user), config=config, tag=request.tag)
         self._forget_predecessors(process)
-        self._running[process.pid] = process
-        self._journal.note_process_start(process.pid, command=" ".join((config.cmd, *config.args)), tag=request.tag)
+        self._running[process.number] = process
+        self._journal.note_process_start(process.number, command=" ".join((config.cmd, *config.args)), tag=request.tag)
         self._tasks.start_soon(self._attend, process)
         return process
 
@@ -83,36 +84,36 @@ class ProcessTable:
         for process in processes:
             process.abandon()
             await process.finished.wait()
-        await self.launcher.wait_closed()
+        await self.launcher.namespaces.wait_closed()
 
     async def _attend(self, process: Process) -> None:
         await process.run()
         if process.end is not None:
-            self._journal.note_process_end(process.pid, status=process.end.status, exit_code=process.end.exit_code)
-        self._running.pop(process.pid, None)
+            self._journal.note_process_end(process.number, status=process.end.status, exit_code=process.end.exit_code)
+        self._running.pop(process.number, None)
         self._forget_old()
-        self._ended[process.pid] = process
-        self._forget_at_s[process.pid] = anyio.current_time() + ENDED_KEPT_S
+        self._ended[process.number] = process
+        self._forget_at_s[process.number] = anyio.current_time() + ENDED_KEPT_S
 
     def _forget_predecessors(self, process: Process) -> None:
         """Who asks for a number or a tag that is used again does not mean the command that had it before."""
         tag = process.info.tag
-        for pid, ended in list(self._ended.items()):
-            if pid == process.pid or (tag and ended.info.tag == tag):
-                del self._ended[pid]
+        for number, ended in list(self._ended.items()):
+            if number == process.number or (tag and ended.info.tag == tag):
+                del self._ended[number]
 
     def _forget_old(self) -> None:
         # Looked at when somebody asks: a timer for each would keep all of a sandbox in memory after its end.
         now_s = anyio.current_time()
-        for pid in [pid for pid in self._ended if self._forget_at_s[pid] <= now_s]:
-            del self._ended[pid]
-        self._forget_at_s = {pid: self._forget_at_s[pid] for pid in self._ended}
+        for number in [number for number in self._ended if self._forget_at_s[number] <= now_s]:
+            del self._ended[number]
+        self._forget_at_s = {number: self._forget_at_s[number] for number in self._ended}
 
 
 def find_process(selector: ProcessSelector, processes: Mapping[int, Process]) -> Process:
     """Return the process that a client means. Raises `RpcError` (`not_found`)."""
     for process in processes.values():
-        if selector.pid == process.pid or (selector.tag and selector.tag == process.info.tag):
+        if selector.pid == process.number or (selector.tag and selector.tag == process.info.tag):
             return process
     asked = f"pid {selector.pid}" if selector.pid is not None else f"tag {selector.tag!r}"
     raise RpcError("not_found", f"process with {asked} not found: list the running ones")

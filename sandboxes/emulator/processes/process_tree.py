@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from typing import NamedTuple
 ROOT_VARIABLE = "E2B_SANDBOX_ROOT"
 MARK = f"\0{ROOT_VARIABLE}=".encode()
 SWEEPS_MAX = 200
+RETRY_AFTER_S = 0.01
 
 Owns = Callable[[str], bool]
 """Tells of a sandbox's root directory whether its processes are meant."""
@@ -100,9 +102,14 @@ def main() -> None:
     """Wait for the server's end, then kill what it left; with a third argument remove its directory as well."""
     data_dir = sys.argv[1]
     os.read(0, 1)
-    kill_tree(lambda root: root.startswith(f"{data_dir}/"))
-    if len(sys.argv) > 2:
-        shutil.rmtree(data_dir, ignore_errors=True)
+    for _ in range(SWEEPS_MAX):
+        kill_tree(lambda root: root.startswith(f"{data_dir}/"))
+        if len(sys.argv) > 2:
+            shutil.rmtree(data_dir, ignore_errors=True)
+        # Processes in namespaces of their own die with the server too, and may write a last file meanwhile.
+        if len(sys.argv) <= 2 or not Path(data_dir).exists():
+            return
+        time.sleep(RETRY_AFTER_S)
 
 
 if __name__ == "__main__":

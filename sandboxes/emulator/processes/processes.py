@@ -40,7 +40,9 @@ class Process:
     def __init__(self, child: Child, *, config: ProcessConfig, tag: str | None) -> None:
         self._child = child
         self.pid = child.pid
-        self.info = ProcessInfo(config=config, pid=self.pid, tag=tag)
+        """As this machine counts; clients know the command by its `number`."""
+        self.number = child.number
+        self.info = ProcessInfo(config=config, pid=self.number, tag=tag)
         self.end: EndEvent | None = None
         self.is_overdue = False
         self.finished = anyio.Event()
@@ -73,19 +75,19 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the leader. Raises `RpcError` (`not_found`) if it is over."""
         if self._child.poll() is not None:
-            raise RpcError("not_found", f"process {self.pid} has ended: list the running ones")
+            raise RpcError("not_found", f"process {self.number} has ended: list the running ones")
         self._is_told_to_end |= number in ENDING_SIGNALS
         self._child.send_signal(number)
 
     async def write_stdin(self, data: bytes) -> None:
         """Write to the command's input, waiting while its pipe is full. Raises `RpcError`."""
         async with self._input:
-            await write_all(require_stdin(self._child), data, pid=self.pid)
+            await write_all(require_stdin(self._child), data, number=self.number)
 
     async def write_terminal(self, data: bytes) -> None:
         """Type on the command's terminal, waiting while it does not read. Raises `RpcError`."""
         async with self._input:
-            await write_all(require_terminal(self._child).terminal.fileno(), data, pid=self.pid)
+            await write_all(require_terminal(self._child).terminal.fileno(), data, number=self.number)
 
     async def close_stdin(self) -> None:
         """Let the command's input end. Raises `RpcError`."""
@@ -139,7 +141,7 @@ class Process:
         self.finished.set()
 
 
-async def write_all(stream: int, data: bytes, *, pid: int) -> None:
+async def write_all(stream: int, data: bytes, *, number: int) -> None:
     """Write to a command, waiting while it does not read. Raises `RpcError` if it never will."""
     left = memoryview(data)
     try:
@@ -148,24 +150,24 @@ async def write_all(stream: int, data: bytes, *, pid: int) -> None:
             with suppress(BlockingIOError):
                 left = left[os.write(stream, left) :]
     except (OSError, anyio.ClosedResourceError):
-        raise RpcError("failed_precondition", f"process {pid} has closed its input") from None
+        raise RpcError("failed_precondition", f"process {number} has closed its input") from None
 
 
 def require_stdin(child: Child) -> int:
     """Return the descriptor of a command's input. Raises `RpcError` if it has none, or none any more."""
     if isinstance(child.pipes, TerminalStreams):
-        raise RpcError("failed_precondition", f"process {child.pid} has a terminal: send pty input, Ctrl-D to end it")
+        raise RpcError("failed_precondition", f"process {child.number} has a terminal: type there, Ctrl-D to end it")
     if child.pipes.stdin is None or child.pipes.stdin.closed:
-        raise RpcError("failed_precondition", f"process {child.pid} has no input: start it with stdin=True")
+        raise RpcError("failed_precondition", f"process {child.number} has no input: start it with stdin=True")
     return child.pipes.stdin.fileno()
 
 
 def require_terminal(child: Child) -> TerminalStreams:
     """Return a command's terminal. Raises `RpcError` if it has none, or none any more."""
     if not isinstance(child.pipes, TerminalStreams):
-        raise RpcError("failed_precondition", f"process {child.pid} has no terminal: start it with pty, or send stdin")
+        raise RpcError("failed_precondition", f"process {child.number} has no terminal: give it one, or send stdin")
     if child.pipes.terminal.closed:
-        raise RpcError("not_found", f"process {child.pid} has ended: list the running ones")
+        raise RpcError("not_found", f"process {child.number} has ended: list the running ones")
     return child.pipes
 
 

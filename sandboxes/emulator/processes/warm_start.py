@@ -49,8 +49,9 @@ class ForkReply(msgspec.Struct):
 class ForkedChild:
     """A child of the warm process. Its end is seen on its handle, its code is reported."""
 
-    def __init__(self, pid: int, *, handle: int, pipes: Streams) -> None:
+    def __init__(self, pid: int, *, handle: int, pipes: Streams, number: int | None = None) -> None:
         self.pid = pid
+        self.number = pid if number is None else number
         self.pipes = pipes
         self._handle = handle
         self._code: int | None = None

@@ -59,7 +59,7 @@ class BuildRoom:
     @property
     def seen_as(self) -> str:
         """Where the room's commands find the tree."""
-        return self.sandbox.processes.launcher.see(self.root)
+        return self.sandbox.processes.launcher.namespaces.see(self.root)
 
     async def run(
         self, command: str, context: BuildContext, *, extra: Mapping[str, str], log: BuildLog, step: str
@@ -80,7 +80,7 @@ class BuildRoom:
     def pip_settings(self) -> dict[str, str]:
         """Return what makes pip install into the tree instead of the server's own environment."""
         return {name: os.environ[name] for name in INDEX_SETTINGS if name in os.environ} | {
-            "PIP_TARGET": self.sandbox.processes.launcher.see(self.root / PACKAGES),
+            "PIP_TARGET": self.sandbox.processes.launcher.namespaces.see(self.root / PACKAGES),
             "PIP_UPGRADE": "1",  # without it pip leaves what it finds in its target as it is
             "PIP_NO_CACHE_DIR": "1",  # a cache would stay in the tree
             "PIP_NO_INPUT": "1",
