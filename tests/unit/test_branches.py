@@ -5,8 +5,8 @@ from fixed_desk import FixedDesk, make_tick
 from offices_at_hand import GROUP, ROOT, result, sent
 
 from topologies.branches import CATCH_UP_TICKS, Branches
-from topologies.kinds import Role
-from topologies.leading import ROUND_ROBIN
+from topologies.conclusion import CHARTER_DEFAULT
+from topologies.kinds import DistributionStrategy, Role
 from topologies.messages import Claim
 from topologies.rounds import create_round
 from topologies.seats import Branch, DelegationSeat, Office, Post
@@ -22,7 +22,9 @@ def branches(*dead):
 
 
 def root():
-    seat = DelegationSeat("r", Role.LEADER, (), ROOT, (POST,), ROUND_ROBIN, ("l", "c", "w1", "v1"))
+    seat = DelegationSeat(
+        "r", Role.LEADER, (), ROOT, (POST,), DistributionStrategy.ROUND_ROBIN, CHARTER_DEFAULT, ("l", "c", "w1", "v1")
+    )
     return create_round(seat, FixedDesk("r"))
 
 

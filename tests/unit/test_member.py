@@ -3,9 +3,9 @@
 from fixed_desk import FixedDesk, make_tick
 from offices_at_hand import star_office
 
+from topologies.conclusion import CHARTER_DEFAULT
 from topologies.detector import DetectorSettings, PeerState
-from topologies.kinds import Role
-from topologies.leading import LEAST_LOADED
+from topologies.kinds import DistributionStrategy, Role
 from topologies.member import Member
 from topologies.messages import Canvass, Leave
 from topologies.round import Noticed, Send
@@ -19,7 +19,16 @@ BRANCHES = (Branch("h", {}), *(Branch(spoke, {"momentum": 1}) for spoke in ("s1"
 def deputy():
     """Make the deputy of a star, who has heard of everybody at time 0."""
     posts = (Post(OFFICE, BRANCHES, None, 2.0),)
-    seat = DelegationSeat("s1", Role.SPOKE, ("momentum",), OFFICE, posts, LEAST_LOADED, ("h", "s2", "s3"))
+    seat = DelegationSeat(
+        "s1",
+        Role.SPOKE,
+        ("momentum",),
+        OFFICE,
+        posts,
+        DistributionStrategy.LEAST_LOADED,
+        CHARTER_DEFAULT,
+        ("h", "s2", "s3"),
+    )
     member = Member(seat, FixedDesk("s1"), settings=SETTINGS, now_s=0.0)
     for peer in seat.watches:
         assert member.on_sign(peer, 1, now_s=0.0) == []
