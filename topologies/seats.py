@@ -81,8 +81,8 @@ class MeshSeat(msgspec.Struct, frozen=True, tag="mesh"):
     spares: dict[str, tuple[str, ...]]
     quorum: float
     deadline_s: float
-    charter: Charter
     watches: tuple[str, ...]
+    charter: Charter = Charter()
 
 
 class Lane(msgspec.Struct, frozen=True, array_like=True):
@@ -107,8 +107,8 @@ class RingSeat(msgspec.Struct, frozen=True, tag="ring"):
     following: tuple[str, ...]
     lanes: tuple[Lane, ...]
     in_flight_max: int
-    charter: Charter
     watches: tuple[str, ...]
+    charter: Charter = Charter()
 
 
 class DelegationSeat(msgspec.Struct, frozen=True, tag="delegation"):
@@ -124,8 +124,8 @@ class DelegationSeat(msgspec.Struct, frozen=True, tag="delegation"):
     member_of: Office
     posts: tuple[Post, ...]
     distribution: DistributionStrategy
-    charter: Charter
     watches: tuple[str, ...]
+    charter: Charter = Charter()
 
 
 Seat = MeshSeat | RingSeat | DelegationSeat

@@ -2,7 +2,6 @@
 
 from fixed_desk import FixedDesk, vote
 
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.kinds import DistributionStrategy, Role
 from topologies.messages import Result, Work
 from topologies.round import Report, Send
@@ -24,9 +23,7 @@ def star_member(name, *, spokes=("s1", "s2"), token=1, desk=None):
     others = tuple(agent for agent in office.voters if agent != name)
     watches = others if posts else office.holders
     role, strategies = (Role.HUB, ()) if name == "h" else (Role.SPOKE, ("momentum",))
-    seat = DelegationSeat(
-        name, role, strategies, office, posts, DistributionStrategy.LEAST_LOADED, CHARTER_DEFAULT, watches
-    )
+    seat = DelegationSeat(name, role, strategies, office, posts, DistributionStrategy.LEAST_LOADED, watches)
     return create_round(seat, desk or FixedDesk(name))
 
 
@@ -42,9 +39,7 @@ def group_member(name, *, token=1, desk=None):
     watches = tuple(agent for agent in (*group.voters, *ROOT.holders) if agent != name) if posts else group.holders
     role, strategies = (Role.LEADER, ()) if name == "l" else (Role.WORKER, ("momentum",))
     member_of = ROOT if name == "l" else group
-    seat = DelegationSeat(
-        name, role, strategies, member_of, posts, DistributionStrategy.ROUND_ROBIN, CHARTER_DEFAULT, watches
-    )
+    seat = DelegationSeat(name, role, strategies, member_of, posts, DistributionStrategy.ROUND_ROBIN, watches)
     return create_round(seat, desk or FixedDesk(name))
 
 

@@ -5,7 +5,6 @@ from fixed_desk import FixedDesk, make_tick
 from offices_at_hand import GROUP, ROOT, result, sent
 
 from topologies.branches import CATCH_UP_TICKS, Branches
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.kinds import DistributionStrategy, Role
 from topologies.messages import Claim
 from topologies.rounds import create_round
@@ -22,9 +21,7 @@ def branches(*dead):
 
 
 def root():
-    seat = DelegationSeat(
-        "r", Role.LEADER, (), ROOT, (POST,), DistributionStrategy.ROUND_ROBIN, CHARTER_DEFAULT, ("l", "c", "w1", "v1")
-    )
+    seat = DelegationSeat("r", Role.LEADER, (), ROOT, (POST,), DistributionStrategy.ROUND_ROBIN, ("l", "c", "w1", "v1"))
     return create_round(seat, FixedDesk("r"))
 
 

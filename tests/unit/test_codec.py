@@ -4,9 +4,8 @@ import msgspec
 import pytest
 
 from strategies import Bar
-from topologies.charter import Charter, VotingRule
 from topologies.detector import DetectorSettings
-from topologies.kinds import DistributionStrategy, Role
+from topologies.kinds import Role
 from topologies.messages import Tick
 from topologies.seats import Branch, DelegationSeat, Lane, MeshSeat, MeshSlot, Office, Post, RingSeat
 from workers.codec import (
@@ -31,20 +30,16 @@ from workers.network import Endpoint
 BAR = Bar("2013-03-01", 1.0, 2.0, 0.5, 1.5, 100.0)
 GROUP = Office("leader of c..d", ("b", "c"), ("b", "c", "d"), 4)
 ROOT = Office("leader of b..b", ("a", "b"), ("a", "b"))
-CHARTER = Charter(rule=VotingRule.UNANIMOUS, risk_strategies=frozenset({"m"}))
 SEATS = [
-    MeshSeat("a", Role.PEER, ("m",), {"X": (MeshSlot("a", ("m",)),)}, {"X": ("c",)}, 0.66, 2.0, CHARTER, ("b", "c")),
-    RingSeat(
-        "a", Role.STAGE, ("m",), 0, ("b", "c"), (Lane(("a", "b"), ("X",), ((("m", "X"),), ())),), 4, CHARTER, ("b",)
-    ),
+    MeshSeat("a", Role.PEER, ("m",), {"X": (MeshSlot("a", ("m",)),)}, {"X": ("c",)}, 0.66, 2.0, ("b", "c")),
+    RingSeat("a", Role.STAGE, ("m",), 0, ("b", "c"), (Lane(("a", "b"), ("X",), ((("m", "X"),), ())),), 4, ("b",)),
     DelegationSeat(
         "b",
         Role.LEADER,
         (),
         ROOT,
         (Post(ROOT, (Branch("b", {"m": 2}, GROUP),), None, 2.0), Post(GROUP, (Branch("c", {"m": 1}),), ROOT, 1.0)),
-        DistributionStrategy.ADAPTIVE,
-        CHARTER,
+        "round_robin",
         ("a", "c", "d"),
     ),
 ]

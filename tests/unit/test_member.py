@@ -3,7 +3,6 @@
 from fixed_desk import FixedDesk, make_tick
 from offices_at_hand import star_office
 
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.detector import DetectorSettings, PeerState
 from topologies.kinds import DistributionStrategy, Role
 from topologies.member import Member

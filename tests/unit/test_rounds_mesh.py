@@ -3,7 +3,6 @@
 import pytest
 from fixed_desk import FixedDesk, make_tick, vote
 
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.kinds import Role
 from topologies.messages import Ballot, Join, Leave
 from topologies.round import Report, Send, SetTimer
@@ -21,8 +20,7 @@ def seat_of(agent, quorum=0.66, spares="", **owners):
     }
     others = {slot.owner for group in slots.values() for slot in group} | set(spares)
     spares_of = dict.fromkeys(slots, tuple(spares))
-    watches = tuple(sorted(others - {agent}))
-    return MeshSeat(agent, Role.PEER, ("momentum",), slots, spares_of, quorum, 2.0, CHARTER_DEFAULT, watches)
+    return MeshSeat(agent, Role.PEER, ("momentum",), slots, spares_of, quorum, 2.0, tuple(sorted(others - {agent})))
 
 
 def peer(agent="a", quorum=0.66, desk=None, **owners):

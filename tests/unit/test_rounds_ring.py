@@ -5,14 +5,12 @@ import math
 import pytest
 from fixed_desk import FixedDesk, make_tick, vote
 
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.kinds import Role
 from topologies.messages import Item, Join, LaneDone
 from topologies.round import Report, Send
 from topologies.rounds import create_round
 from topologies.seats import Lane, RingSeat
-from topologies.stages import WAITING_MAX, RingOverflow, fuse, signal
-from topologies.way import KEPT_MAX
+from topologies.stages import KEPT_MAX, WAITING_MAX, RingOverflow, fuse, signal
 
 MOMENTUM = (("momentum", "X"),)
 LANE = Lane(("d", "s", "r", "e"), ("X",), ((), MOMENTUM, (), ()))
@@ -25,7 +23,7 @@ def stage(agent, *, desk=None, lanes=(LANE, OTHER), in_flight_max=2, rounds_over
     place = ring.index(agent)
     following = tuple(dict.fromkeys(ring[(place + step) % len(ring)] for step in (1, 2) if len(ring) > step))
     lane = next(number for number, lane in enumerate(lanes) if agent in lane.agents)
-    seat = RingSeat(agent, Role.STAGE, ("momentum",), lane, following, lanes, in_flight_max, CHARTER_DEFAULT, following)
+    seat = RingSeat(agent, Role.STAGE, ("momentum",), lane, following, lanes, in_flight_max, following)
     return create_round(seat, desk or FixedDesk(agent), rounds_over=rounds_over)
 
 
@@ -38,7 +36,7 @@ def momentum(agent, round=1):
 
 
 def decided(round=1):
-    return fuse(item(round, (momentum("s", round),)), LANE, charter=CHARTER_DEFAULT).decisions
+    return fuse(item(round, (momentum("s", round),)), LANE).decisions
 
 
 def admitted(actions):

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.kinds import Role
 from topologies.seats import MeshSeat, MeshSlot
 from topologies.voices import Voices, slot_tasks
@@ -15,9 +14,7 @@ OWNERS = ("a", "b", "c")
 def voices(agent="a", owners=OWNERS, spares=("s",)):
     slots = tuple(MeshSlot(owner, ("m",)) for owner in owners)
     watches = tuple(one for one in (*owners, *spares) if one != agent)
-    return Voices(
-        MeshSeat(agent, Role.PEER, ("m",), {"X": slots}, {"X": tuple(spares)}, 0.66, 2.0, CHARTER_DEFAULT, watches)
-    )
+    return Voices(MeshSeat(agent, Role.PEER, ("m",), {"X": slots}, {"X": tuple(spares)}, 0.66, 2.0, watches))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import msgspec
 
 from sandboxes.memory_network import MemoryNetwork
 from strategies import Bar
-from topologies.conclusion import CHARTER_DEFAULT
 from topologies.detector import DetectorSettings
 from topologies.kinds import DistributionStrategy, Role
 from topologies.seats import Branch, DelegationSeat, MeshSeat, MeshSlot, Office, Post
@@ -30,12 +29,8 @@ from workers.worker import Worker
 TOKEN = "token-of-the-swarm"
 OFFICE = Office("hub", ("hub", "spoke"), ("hub", "spoke"))
 POST = Post(OFFICE, (Branch("hub", {}), Branch("spoke", {"momentum": 1})), None, 2.0)
-HUB = DelegationSeat(
-    "hub", Role.HUB, (), OFFICE, (POST,), DistributionStrategy.LEAST_LOADED, CHARTER_DEFAULT, ("spoke",)
-)
-SPOKE = DelegationSeat(
-    "spoke", Role.SPOKE, ("momentum",), OFFICE, (POST,), DistributionStrategy.LEAST_LOADED, CHARTER_DEFAULT, ("hub",)
-)
+HUB = DelegationSeat("hub", Role.HUB, (), OFFICE, (POST,), DistributionStrategy.LEAST_LOADED, ("spoke",))
+SPOKE = DelegationSeat("spoke", Role.SPOKE, ("momentum",), OFFICE, (POST,), DistributionStrategy.LEAST_LOADED, ("hub",))
 DETECTOR = DetectorSettings.paced(0.5)
 BAR = Bar("day", 1.0, 1.0, 1.0, 1.0, 0.0)
 SHOWING = {"authorization": f"Bearer {TOKEN}"}
@@ -44,7 +39,7 @@ SHOWING = {"authorization": f"Bearer {TOKEN}"}
 def mesh_seat(*owners):
     """Make the seat of a, who watches b, on a symbol with these owners."""
     slots = {"X": tuple(MeshSlot(owner, ("momentum",)) for owner in owners)}
-    return MeshSeat("a", Role.PEER, ("momentum",), slots, {"X": ()}, 0.66, 2.0, CHARTER_DEFAULT, ("b",))
+    return MeshSeat("a", Role.PEER, ("momentum",), slots, {"X": ()}, 0.66, 2.0, ("b",))
 
 
 def neighbour(agent, endpoint=None, *, dials=False, sends=True, hears=True):
