@@ -5,7 +5,7 @@ import pytest
 
 from strategies import Bar
 from topologies.detector import DetectorSettings
-from topologies.kinds import Role
+from topologies.kinds import DistributionStrategy, Role
 from topologies.messages import Tick
 from topologies.seats import Branch, DelegationSeat, Lane, MeshSeat, MeshSlot, Office, Post, RingSeat
 from workers.codec import (
@@ -39,7 +39,7 @@ SEATS = [
         (),
         ROOT,
         (Post(ROOT, (Branch("b", {"m": 2}, GROUP),), None, 2.0), Post(GROUP, (Branch("c", {"m": 1}),), ROOT, 1.0)),
-        "round_robin",
+        DistributionStrategy.CONSENSUS,
         ("a", "c", "d"),
     ),
 ]

@@ -25,7 +25,6 @@ def deputy():
         OFFICE,
         posts,
         DistributionStrategy.LEAST_LOADED,
-        CHARTER_DEFAULT,
         ("h", "s2", "s3"),
     )
     member = Member(seat, FixedDesk("s1"), settings=SETTINGS, now_s=0.0)

@@ -104,7 +104,7 @@ def test_what_serving_means(kind, dead, bare, failover):
 
 def test_mesh_serves_with_a_quorum_of_owners_and_with_failover_one_fewer_where_a_spare_has_edges():
     topology = layout("mesh", 40, symbols=1)
-    owners = topology.seats["a000"].owners["S0"]
+    owners = [slot.owner for slot in topology.seats["a000"].slots["S0"]]
     alive = set(topology.agents) - set(owners[:1])
     assert serves(topology, alive, has_failover=False)  # 4 of 5
     alive -= set(owners[1:2])

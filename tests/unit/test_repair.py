@@ -10,15 +10,16 @@ from topologies.invariants import Invariant, invariants
 from topologies.kinds import Role, Stage, TopologyKind
 from topologies.layouts import LayoutRequest, lay_out
 from topologies.repair import ChangeKind, NotSound, Reason, rejoin, repair
-from topologies.shape import cycle_of, degree_min, parents_of, roles_of, shape, with_standby
+from topologies.shape import cycle_of, degree_min, parents_of, roles_of, shape, with_standby, working
 
 D, S, R, E = Stage.DATA, Stage.SIGNAL, Stage.RISK, Stage.EXECUTION
 
 
 def laid_out(kind, agents, **more):
+    """Lay out a shape without the edges that stand by."""
     names = tuple(f"a{number:02}" for number in range(agents))
     request = LayoutRequest(agents=names, strategies=("m",), symbols=("X", "Y"), **more)
-    return shape(lay_out(TopologyKind(kind), request))
+    return working(shape(lay_out(TopologyKind(kind), request)))
 
 
 def both_ways(*pairs):

@@ -15,7 +15,7 @@ from topologies.analysis import (
 )
 from topologies.kinds import TopologyKind
 from topologies.layouts import LayoutRequest, lay_out
-from topologies.shape import shape, with_standby
+from topologies.shape import shape, with_standby, working
 
 SIZES = (2, 3, 4, 5, 8, 12, 16, 33, 50, 100)
 
@@ -26,8 +26,20 @@ def layout(kind, agents, **more):
     return lay_out(TopologyKind(kind), LayoutRequest(agents=names, strategies=("m", "r"), symbols=symbols, **more))
 
 
+def bare(topology):
+    return working(shape(topology))
+
+
 def reserve(kind, agents):
-    return with_standby(TopologyKind(kind), shape(layout(kind, agents)))
+    return with_standby(TopologyKind(kind), bare(layout(kind, agents)))
+
+
+@pytest.mark.parametrize("agents", SIZES)
+@pytest.mark.parametrize("kind", list(TopologyKind))
+def test_layout_keeps_in_reserve_what_failover_needs(kind, agents):
+    """Two ways to say which edges stand by: by the layout, and by the rule that repairs are reckoned with."""
+    found, expected = shape(layout(kind, agents)), reserve(kind, agents)
+    assert dict(found.edges) == dict(expected.edges)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +52,7 @@ def reserve(kind, agents):
     ],
 )
 def test_single_points_of_failure(kind, points):
-    assert single_points_of_failure(shape(layout(kind, 7))) == points
+    assert single_points_of_failure(bare(layout(kind, 7))) == points
 
 
 @pytest.mark.parametrize("agents", SIZES)
@@ -50,7 +62,7 @@ def test_single_point_of_failure_is_one_without_which_the_rest_is_not_connected(
         rest = graph.subgraph(set(graph) - {agent})
         return len(rest) > 0 and not nx.is_strongly_connected(rest)
 
-    for graph in (shape(layout(kind, agents)), reserve(kind, agents)):
+    for graph in (bare(layout(kind, agents)), reserve(kind, agents)):
         points = single_points_of_failure(graph)
         assert points == tuple(sorted(agent for agent in graph if is_point(graph, agent)))
         if kind is not TopologyKind.RING:
@@ -73,11 +85,11 @@ def test_with_standby_there_is_no_single_point_of_failure(kind, agents):
     ],
 )
 def test_diameter(kind, far, far_with_standby):
-    assert (diameter(shape(layout(kind, 13))), diameter(reserve(kind, 13))) == (far, far_with_standby)
+    assert (diameter(bare(layout(kind, 13))), diameter(reserve(kind, 13))) == (far, far_with_standby)
 
 
 @pytest.mark.parametrize(
-    ("kind", "agents", "bare", "with_reserve"),
+    ("kind", "agents", "without", "with_reserve"),
     [
         pytest.param("mesh", 7, 6, 6, id="mesh, complete"),
         pytest.param("mesh", 40, 10, 10, id="mesh, sparse: all neighbours of one"),
@@ -86,8 +98,8 @@ def test_diameter(kind, far, far_with_standby):
         pytest.param("ring", 9, 1, 2, id="ring"),
     ],
 )
-def test_connectivity(kind, agents, bare, with_reserve):
-    assert connectivity(shape(layout(kind, agents))) == Connectivity(agents=bare, edges=bare)
+def test_connectivity(kind, agents, without, with_reserve):
+    assert connectivity(bare(layout(kind, agents))) == Connectivity(agents=without, edges=without)
     assert connectivity(reserve(kind, agents)) == Connectivity(agents=with_reserve, edges=with_reserve)
 
 
@@ -125,17 +137,18 @@ def test_mesh_pays_for_replicas_and_not_for_agents(replicas):
     ],
 )
 def test_messages_per_repair(kind, failed, from_outside, by_failover):
-    bare = shape(layout(kind, 7))
+    graph = bare(layout(kind, 7))
     kind = TopologyKind(kind)
-    assert messages_per_repair(kind, bare, failed=failed, recovery=Recovery.OUTSIDE) == from_outside
-    found = messages_per_repair(kind, with_standby(kind, bare), failed=failed, recovery=Recovery.FAILOVER)
+    assert messages_per_repair(kind, graph, failed=failed, recovery=Recovery.OUTSIDE) == from_outside
+    found = messages_per_repair(kind, with_standby(kind, graph), failed=failed, recovery=Recovery.FAILOVER)
     assert found == by_failover
 
 
 def test_repair_of_a_sparse_mesh_opens_a_logarithmic_number_of_edges():
     topology = layout("mesh", 100, symbols=1)
     graph = shape(topology)
-    owners = topology.seats["a000"].owners["S0"]
+    seat = topology.seats["a000"]
+    owners = {*(slot.owner for slot in seat.slots["S0"]), *seat.spares["S0"]}
     plain = next(agent for agent in topology.agents if agent not in owners and not set(owners) & set(graph[agent]))
     found = messages_per_repair(TopologyKind.MESH, graph, failed=plain, recovery=Recovery.FAILOVER)
     assert found == 12  # each of its twelve neighbours lacks one: six links, a Join each way
