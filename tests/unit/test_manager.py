@@ -1,82 +1,22 @@
 """The manager of sandboxes against a provider that fails as told."""
 
-import random
 from itertools import pairwise
 
 import anyio
 import pytest
+from failing_provider import START_S, FakeProvider, launch, manager_of
 
 from sandboxes.manager import (
     CREATE_ATTEMPTS_MAX,
-    Capacity,
     CapacityExceeded,
-    SandboxManager,
     first_sandbox_error,
 )
 from sandboxes.provider import (
     CredentialsRefused,
     PermanentSandboxError,
-    Sandbox,
     SandboxError,
     TemporarySandboxError,
 )
-from workers.network import Endpoint
-
-START_S = 1.0
-
-
-class FakeProvider:
-    """Grants sandboxes after a second. `troubles[call]` are raised one after the other by that call."""
-
-    def __init__(self, **troubles):
-        self.troubles = {call: list(errors) for call, errors in troubles.items()}
-        self.asked = []  # (time, key)
-        self.renewed = []  # (time, id, lease)
-        self.running = {}  # id to swarm
-        self.at_once = 0
-        self.at_once_max = 0
-        self.unlisted = set()  # ids that the listing does not show yet
-        self.kill_troubles_for = {}  # id to an error it always has
-
-    async def create(self, spec):
-        self.asked.append((round(anyio.current_time(), 6), spec.key))
-        self.at_once += 1
-        self.at_once_max = max(self.at_once_max, self.at_once)
-        try:
-            self._fail("create")
-            self.running[spec.key] = spec.swarm
-            await anyio.sleep(START_S)
-        finally:
-            self.at_once -= 1
-        return Sandbox(id=spec.key, agent=spec.agent, generation=1, endpoint=Endpoint("", {}), pid=None)
-
-    async def renew(self, sandbox_id, lease_s):
-        self.renewed.append((round(anyio.current_time(), 6), sandbox_id, lease_s))
-        self._fail("renew")
-
-    async def list(self, swarm):
-        self._fail("list")
-        return [id_ for id_, owner in self.running.items() if owner == swarm and id_ not in self.unlisted]
-
-    async def kill(self, sandbox_id):
-        await anyio.sleep(0.01)
-        if sandbox_id in self.kill_troubles_for:
-            raise self.kill_troubles_for[sandbox_id]
-        self._fail("kill")
-        return self.running.pop(sandbox_id, None) is not None
-
-    def _fail(self, call):
-        if self.troubles.get(call):
-            raise self.troubles[call].pop(0)
-
-
-def manager_of(provider, **capacity):
-    limits = {"sandboxes_max": 20, "creates_per_s": None, "concurrency": 50} | capacity
-    return SandboxManager(provider=provider, capacity=Capacity(**limits), swarm="s", rng=random.Random(1))
-
-
-async def launch(manager, number, on_ready=lambda sandbox: None):
-    return await manager.launch({f"a{index:02}": {} for index in range(number)}, on_ready=on_ready)
 
 
 def busy(number, **more):
@@ -356,61 +296,3 @@ def test_error_of_a_sandbox_is_found_in_a_group(raised, found):
 def test_group_without_one_of_ours_is_itself():
     nothing = group(ValueError())
     assert first_sandbox_error(nothing) is nothing
-
-
-# ---- one for another
-
-
-async def replace_first(manager):
-    """Launch two, and put another in place of the first."""
-    first, _ = (await launch(manager, 2)).values()
-    return await manager.replace(first, generation=2)
-
-
-def test_sandbox_is_replaced_by_one_of_a_later_generation_and_is_gone_before(run_virtual):
-    async def main():
-        provider = FakeProvider()
-        manager = manager_of(provider, sandboxes_max=2)
-        made = await replace_first(manager)
-        assert (made.id, made.agent) == ("s-a00-2", "a00")
-        assert set(provider.running) == {"s-a01-1", "s-a00-2"}
-        assert (manager.counts.created, manager.counts.killed) == (3, 1)
-        with pytest.raises(CapacityExceeded):
-            manager.check_capacity(1)
-
-    run_virtual(main)
-
-
-def test_replacing_one_that_is_gone_already_is_no_trouble(run_virtual):
-    async def main():
-        provider = FakeProvider()
-        manager = manager_of(provider)
-        first, _ = (await launch(manager, 2)).values()
-        provider.running.pop(first.id)
-        await manager.replace(first, generation=2)
-        assert (set(provider.running), manager.counts.killed) == ({"s-a01-1", "s-a00-2"}, 0)
-
-    run_virtual(main)
-
-
-def test_sandbox_that_cannot_be_killed_is_not_replaced(run_virtual):
-    async def main():
-        provider = FakeProvider(kill=[TemporarySandboxError("not now")])
-        manager = manager_of(provider)
-        with pytest.raises(TemporarySandboxError, match="not now"):
-            await replace_first(manager)
-        assert set(provider.running) == {"s-a00-1", "s-a01-1"}
-
-    run_virtual(main)
-
-
-def test_kill_that_hangs_is_a_trouble_that_passes(run_virtual):
-    class Hanging(FakeProvider):
-        async def kill(self, sandbox_id):
-            await anyio.sleep_forever()
-
-    async def main():
-        with pytest.raises(TemporarySandboxError, match="the sandbox of a00 was not killed within"):
-            await replace_first(manager_of(Hanging()))
-
-    run_virtual(main)
