@@ -8,7 +8,7 @@ from workers.state import AgentState
 
 @dataclass(slots=True)
 class AgentRow:
-    """One agent, as last heard of."""
+    """One agent, as last heard of. `generation`: which process of the agent this is, 1 for the first."""
 
     name: str
     role: str
@@ -22,6 +22,8 @@ class AgentRow:
     tasks: int = 0
     rtt_ms: float | None = None
     rss_mb: float | None = None
+    generation: int = 1
+    is_being_replaced: bool = False
 
     def update(self, progress: Progress) -> None:
         self.state = AgentState(progress.state)

@@ -76,6 +76,7 @@ def deploy_command(
     seed: options.Seed = None,
     pace: options.Pace = None,
     name: options.Name = None,
+    chaos: options.Chaos = None,
     spec: options.Spec = None,
     json: options.Json = False,
 ) -> None:
@@ -89,10 +90,12 @@ def deploy_command(
       e2b-swarm deploy --topology mesh
       e2b-swarm deploy --topology ring --agents 8 --strategy momentum --strategy mean_reversion
       e2b-swarm deploy --topology star --strategy my_strategy.py --symbols SP500,NASDAQ --json
+      e2b-swarm deploy --topology star --chaos "kill:hub@round=50; stop:spoke@1s/500ms; partition:hub,random@2s/1s"
     """
     given: dict[str, object] = {"topology": topology, "agents": agents, "strategy": tuple(strategy or ()) or None}
     given |= {"symbols": symbols, "ticks": ticks, "data": data, "mode": mode, "seed": seed, "pace": pace, "name": name}
     given |= {"distribution": distribution, "voting": voting, "risk_strategy": tuple(risk_strategy or ()) or None}
+    given["chaos"] = chaos
     plan = _plan(given, spec)
     _report(_deploy(plan, json=json), json=json)
 

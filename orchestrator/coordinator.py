@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.assignments import Assignments, detector_settings
 from orchestrator.board import AgentRow, Board
+from orchestrator.chaos.injection import Injection
 from orchestrator.crew import Crew, SwarmFailed
 from orchestrator.floor import Floor
 from orchestrator.journal import Journal
@@ -59,6 +60,7 @@ class SwarmCoordinator:
     timing: Timing = field(default_factory=Timing)
     accounts: dict[str, FinalAccount] = field(default_factory=dict)
     recovery: Recovery | None = None
+    injection: Injection | None = None
     _assignments: Assignments = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +123,9 @@ class SwarmCoordinator:
         self.journal.record("swarm.ready", self.swarm, edges=len(self.plan.topology.edges))
         await self._trade(crew)
         self.board.phase = "draining"
-        await crew.drain()
+        for agent in await crew.drain():
+            assert self.recovery is not None
+            self.recovery.note_silence(agent)
         self.accounts = dict(sorted(crew.accounts.items()))
         self.journal.record("swarm.drained", self.swarm)
 
@@ -141,9 +145,18 @@ class SwarmCoordinator:
             now_s=self.environment.now_s,
             on_sandbox=self._on_sandbox,
         )
+        self.injection = Injection(
+            blows=self.plan.blows,
+            chance=self.plan.chaos.chance,
+            injector=self.environment.injector,
+            surroundings=self.environment.surroundings,
+            recovery=self.recovery,
+        )
+        self.floor.on_round = self.injection.note_round
         self.board.phase = "trading"
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.recovery.run)
+            tasks.start_soon(self.injection.run)
             await self.floor.run(crew)
             tasks.cancel_scope.cancel()
         self.timing.trading_s = self.environment.now_s() - self.timing.began_s - self.timing.ready_s
@@ -160,7 +173,7 @@ class SwarmCoordinator:
 
     def _on_sandbox(self, sandbox: Sandbox) -> None:
         row = self.board.rows[sandbox.agent]
-        row.sandbox_id, row.pid = sandbox.id, sandbox.pid
+        row.sandbox_id, row.pid, row.generation = sandbox.id, sandbox.pid, sandbox.generation
         self.board.sandboxes_ready += sandbox.generation == 1
         self.journal.record("sandbox.created", sandbox.agent, sandbox=sandbox.id, generation=sandbox.generation)
 

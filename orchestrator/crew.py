@@ -6,13 +6,14 @@ generation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from orchestrator.assignments import Assignments
 from orchestrator.control import AgentLost
 from orchestrator.lines import Lines, SwarmFailed
 from sandboxes.provider import Sandbox
 from topologies.messages import Tick
-from workers.codec import Assigned, Bury, Connect, Connected, FinalAccount, Order, Rewire, Start, Stop
+from workers.codec import Assigned, Bury, Connect, Connected, FinalAccount, Impair, Order, Rewire, Start, Stop
 from workers.network import Network
 
 ASSIGN_DEADLINE_S = 30.0
@@ -76,14 +77,23 @@ class Crew:
         for agent in self._assignments.offices.entries(self.absent):
             await self._lines.send(agent, Start(tick))
 
-    async def drain(self) -> None:
-        """Let the agents finish, say goodbye to each other and give their last account. Raises SwarmFailed."""
+    async def impair(self, agent: str, order: Impair) -> None:
+        """Let an agent treat its way to a neighbour badly, on purpose."""
+        await self._lines.send(agent, order)
+
+    async def drain(self) -> Sequence[str]:
+        """Let the agents finish, say goodbye to each other and give their last account; return who gave none.
+
+        All is decided by now: nobody is replaced any more, and who dies here costs the swarm its account alone.
+        """
         present = [agent for agent in self._topology.agents if agent not in self.absent]
         with self._lines.awaiting(FinalAccount, present) as said:
             for agent in present:
                 self._lines.expect_end(agent)
                 await self._lines.send(agent, Stop())
-            await said.wait_all("given their last account", deadline_s=DRAIN_DEADLINE_S)
+            with suppress(SwarmFailed):
+                await said.wait_all("given their last account", deadline_s=DRAIN_DEADLINE_S)
+        return [agent for agent in present if agent not in self.accounts]
 
     async def _tell_neighbours(self, agent: str, order: Callable[[str], Order]) -> None:
         for other in self._topology.neighbours(agent):

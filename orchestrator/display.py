@@ -18,6 +18,7 @@ from orchestrator.summary import Summary
 
 REFRESH_PER_S = 5
 ROWS_SHOWN_MAX = 40
+FAILOVERS_SHOWN_MAX = 10
 STATE_STYLES = {"READY": "green", "BUSY": "green", "DRAINING": "yellow", "OFFLINE": "dim", "ERROR": "red"}
 
 
@@ -74,8 +75,32 @@ def summary_lines(summary: Summary) -> list[str]:
         f"  P&L         {summary.pnl:+,.2f} on {summary.capital:,.0f} after {summary.fees:,.2f} of fees "
         "(a replay, not a forecast)",
         f"  sandboxes   {boxes.created} created, {boxes.killed} killed, {boxes.left} left",
+        *_failover_lines(summary),
         f"  cost        ${summary.cost_usd:.4f}{estimate}",
     ]
+
+
+def _failover_lines(summary: Summary) -> list[str]:
+    """Tell what was done to the swarm on purpose, who died, and how soon that was mended."""
+    lines: list[str] = []
+    failed = [fault for fault in summary.chaos.injected if fault.failed]
+    if summary.chaos.injected or summary.chaos.missed:
+        done = len(summary.chaos.injected) - len(failed)
+        lines.append(
+            f"  faults      {done} on purpose, {len(failed)} failed, {len(summary.chaos.missed)} came too late"
+        )
+    lines += [f"              {fault.fault} failed: {fault.failed}" for fault in failed[:FAILOVERS_SHOWN_MAX]]
+    if summary.failovers:
+        mended = sum(failover.repaired_ms is not None for failover in summary.failovers)
+        lines.append(f"  failovers   {len(summary.failovers)} agents lost, {mended} replaced")
+    for failover in summary.failovers[:FAILOVERS_SHOWN_MAX]:
+        repaired = "not replaced" if failover.repaired_ms is None else f"replaced after {failover.repaired_ms:.0f} ms"
+        lines.append(
+            f"              {failover.agent} ({failover.fault}): found out in {failover.detected_ms:.0f} ms, {repaired}"
+        )
+    if len(summary.failovers) > FAILOVERS_SHOWN_MAX:
+        lines.append(f"              ... and {len(summary.failovers) - FAILOVERS_SHOWN_MAX} more")
+    return lines
 
 
 @contextmanager
@@ -107,7 +132,7 @@ def _table(board: Board) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("agent", "role", "state"):
         table.add_column(name)
-    for name in ("neighbours", "tick", "in", "out", "latency ms"):
+    for name in ("process", "neighbours", "tick", "in", "out", "latency ms"):
         table.add_column(name, justify="right")
     rows = list(board.rows.values())
     for row in rows[:ROWS_SHOWN_MAX]:
@@ -119,7 +144,9 @@ def _table(board: Board) -> Table:
 
 def _cells(row: AgentRow) -> tuple[RenderableType, ...]:
     state = Text(row.state, style=STATE_STYLES.get(row.state, ""))
-    counts = (row.neighbours, row.round, row.messages_in, row.messages_out)
+    if row.is_being_replaced:
+        state = Text("REPLACING", style="bold red")
+    counts = (row.generation, row.neighbours, row.round, row.messages_in, row.messages_out)
     return (row.name, row.role, state, *(str(count) for count in counts), _number(row.rtt_ms))
 
 

@@ -29,13 +29,14 @@ ROUND_END_S = 0.1
 
 @dataclass(slots=True)
 class Floor:
-    """The rounds of one swarm, its decisions and its paper account."""
+    """The rounds of one swarm, its decisions and its paper account. `on_round`: told of each that has begun."""
 
     plan: Plan
     journal: Journal
     board: Board
     now_s: Callable[[], float]
     assignments: Assignments
+    on_round: Callable[[int], None] = lambda number: None
     ledger: RoundLedger = field(init=False)
     account: PaperAccount = field(init=False)
     _crew: Crew | None = None
@@ -128,6 +129,7 @@ class Floor:
         self.ledger.begin(number, self.now_s())
         assert self._crew is not None
         await self._crew.start_round(self._tick)
+        self.on_round(number)
         with anyio.move_on_after(self.plan.spec.round_deadline):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._repeat_on_demand)

@@ -105,6 +105,14 @@ class RoundLedger:
             digest.update(_encoder.encode(decision))
         return digest.hexdigest()
 
+    @property
+    def targets_hash(self) -> str:
+        """Hash what was decided, whoever voted: equal where failures changed no position."""
+        digest = blake2b(digest_size=16)
+        for decision in sorted(self.decisions, key=lambda made: (made.round, made.symbol)):
+            digest.update(_encoder.encode((decision.round, decision.symbol, decision.target)))
+        return digest.hexdigest()
+
 
 def quantile(sorted_values: Sequence[float], q: float) -> float | None:
     """Return the smallest value that at least the share `q` of the values do not exceed (nearest rank)."""

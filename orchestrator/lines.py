@@ -144,6 +144,8 @@ class Lines:
         """Hear an agent out, as long as it is this process that fills its place."""
         try:
             await channel.listen(lambda agent, account: self._hear(channel, account))
+            if self._channels.get(channel.agent) is channel:  # it was told to end, and nothing more will come
+                self._expect_nothing_of(channel.agent)
         except AgentLost as error:
             if self._channels.get(channel.agent) is channel:
                 channel.has_broken = True

@@ -12,14 +12,20 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import anyio
 
-from orchestrator.spec import Mode, SwarmSpec
+from orchestrator.chaos.grammar import FaultKind
+from orchestrator.chaos.source import Chaos, read_chaos
+from orchestrator.spec import Mode, SpecError, SwarmSpec
+from sandboxes.injector import FaultInjector, Surroundings
 from sandboxes.manager import Capacity
 from sandboxes.provider import CredentialsRefused, SandboxProvider
 from workers.network import Network
+
+if TYPE_CHECKING:
+    from sandboxes.e2b import E2BProvider
 
 KEY_VARIABLE = "E2B_API_KEY"
 
@@ -31,10 +37,13 @@ class Environment:
     `token_hex`: makes secrets and names (seeded in mock mode). `close_deadline_s`: how long ending all sandboxes may
     take when the swarm is broken off. `now_s`: a clock fine enough to time a message; `began_s`: its time when opening
     began; `clock`: whether its seconds are real or virtual. `is_billed`: whether sandboxes cost money, rather than what
-    E2B would charge. `heartbeat_s_min`: between two signs of life of an agent, at best.
+    E2B would charge. `heartbeat_s_min`: between two signs of life of an agent, at best. `injector` does harm to workers
+    on purpose, `surroundings` (where they are simulated, else None) to all around them.
     """
 
     provider: SandboxProvider
+    injector: FaultInjector
+    surroundings: Surroundings | None
     network: Network
     capacity: Capacity
     token_hex: Callable[[int], str]
@@ -55,6 +64,16 @@ def require_mode(mode: Mode) -> None:
         )
 
 
+def check_chaos(mode: Mode, chaos: Chaos) -> None:
+    """Check that what is to go wrong can go wrong in a mode. Raises SpecError."""
+    if mode is not Mode.MOCK and chaos.chance is not None:
+        raise SpecError(
+            f"chaos by chance is for --mode mock, this is {mode}; ask for faults one by one, like kill:random@round=5"
+        )
+    if mode is Mode.MOCK and any(fault.kind is FaultKind.MEMORY for fault in chaos.faults):
+        raise SpecError("fault memory needs real processes, and mock mode has none; use --mode local, or leave it out")
+
+
 def loop_options(mode: Mode) -> Mapping[str, object]:
     """Choose the event loop: virtual time in mock mode."""
     if mode is Mode.MOCK:
@@ -69,7 +88,7 @@ async def open_environment(spec: SwarmSpec) -> AsyncIterator[Environment]:
     """Open what a mode needs, and close it again. Raises SandboxError."""
     match spec.mode:
         case Mode.MOCK:
-            async with _open_mock(spec.seed) as environment:
+            async with _open_mock(spec) as environment:
                 yield environment
         case Mode.LOCAL:
             async with _open_local() as environment:
@@ -82,15 +101,26 @@ async def open_environment(spec: SwarmSpec) -> AsyncIterator[Environment]:
 
 
 @asynccontextmanager
-async def _open_mock(seed: int) -> AsyncIterator[Environment]:
+async def _open_mock(spec: SwarmSpec) -> AsyncIterator[Environment]:
+    from sandboxes.link_weather import LinkWeather
     from sandboxes.simulated import open_simulation
+    from sandboxes.simulated_faults import SimulatedFaults, UnreliableProvider
 
     began_s = anyio.current_time()
-    rng = random.Random(f"{seed}/environment")
+    rng, chance_rng = (random.Random(f"{spec.seed}/{name}") for name in ("environment", "chance"))
+    goes_by_chance = spec.chaos is not None and read_chaos(spec.chaos).chance is not None
+    weather = LinkWeather(chance_rng)
     with tempfile.TemporaryDirectory(prefix="e2b-swarm-mock-") as directory:
-        async with open_simulation(rng, Path(directory)) as (provider, network):
+        async with (
+            open_simulation(rng, Path(directory), weather=weather) as (simulated, network),
+            anyio.create_task_group() as tasks,
+        ):
+            provider = UnreliableProvider(simulated, chance_rng)
+            faults = SimulatedFaults(simulated, api=provider, weather=weather, tasks=tasks)
             yield Environment(
                 provider=provider,
+                injector=faults,
+                surroundings=faults,
                 network=network,
                 capacity=Capacity(sandboxes_max=1000, creates_per_s=None, concurrency=50),
                 token_hex=lambda size: rng.randbytes(size).hex(),
@@ -99,8 +129,10 @@ async def _open_mock(seed: int) -> AsyncIterator[Environment]:
                 began_s=began_s,
                 clock="virtual",
                 is_billed=False,
-                heartbeat_s_min=0.05,
+                # Chance is given in faults a minute: signs of life in seconds let a swarm see minutes.
+                heartbeat_s_min=1.0 if goes_by_chance else 0.05,
             )
+            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -112,6 +144,8 @@ async def _open_local() -> AsyncIterator[Environment]:
     async with open_embedded_server(api_key) as server, _open_account(api_key, server.url) as (provider, network):
         yield Environment(
             provider=provider,
+            injector=provider,
+            surroundings=None,
             network=network,
             # Starting a worker is mostly the CPU's work: more at once would only make all of them late.
             capacity=Capacity(sandboxes_max=250, creates_per_s=None, concurrency=2 * (os.cpu_count() or 1)),
@@ -132,6 +166,8 @@ async def _open_live(spec: SwarmSpec) -> AsyncIterator[Environment]:
     async with _open_account(os.environ[KEY_VARIABLE], "") as (provider, network):
         yield Environment(
             provider=provider,
+            injector=provider,
+            surroundings=None,
             network=network,
             capacity=Capacity(
                 sandboxes_max=spec.account_sandboxes_max,
@@ -149,7 +185,7 @@ async def _open_live(spec: SwarmSpec) -> AsyncIterator[Environment]:
 
 
 @asynccontextmanager
-async def _open_account(api_key: str, url: str) -> AsyncIterator[tuple[SandboxProvider, Network]]:
+async def _open_account(api_key: str, url: str) -> AsyncIterator[tuple["E2BProvider", Network]]:
     from sandboxes.e2b import E2BAccount, open_e2b
     from workers.http_network import open_http_network
 

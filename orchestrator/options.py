@@ -65,4 +65,14 @@ Name = Annotated[
     typer.Option(help="What to call the swarm.", metavar="NAME", show_default="topology and a random suffix"),
 ]
 Spec = Annotated[Path | None, typer.Option(help="TOML file of the same fields; a flag wins over it.", metavar="FILE")]
+Chaos = Annotated[
+    str | None,
+    typer.Option(
+        help="What is to go wrong on purpose: KIND:WHO@WHEN, several separated by ';', or a TOML file with them "
+        "(faults = [...]); in mock mode also default, harsh or a TOML file of rates. "
+        "KIND is kill, stop, vanish, cpu, memory, drop, delay or partition; WHO is an agent, a role "
+        "(hub, spoke, root, deputy, leader, worker, stage, peer) or random; WHEN is round=N or a time like 2s.",
+        metavar="PLAN",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]

@@ -3,9 +3,13 @@
 A plan is made from a spec without starting anything, so that every fault of the request is found first.
 """
 
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from orchestrator.chaos.aim import AnyBlow, aim
+from orchestrator.chaos.source import Chaos, read_chaos
+from orchestrator.modes import check_chaos
 from orchestrator.spec import SwarmSpec
 from orchestrator.strategies_chosen import ChosenStrategy, choose
 from strategies import StrategyError
@@ -20,12 +24,14 @@ AGENT_SHARE_OF_DEADLINE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one swarm will be."""
+    """What one swarm will be. `blows`: what is done to it on purpose."""
 
     spec: SwarmSpec
     topology: Topology
     tape: Tape
     strategies: Sequence[ChosenStrategy]
+    chaos: Chaos = field(default_factory=Chaos)
+    blows: Sequence[AnyBlow] = ()
 
 
 class UnknownRiskStrategy(StrategyError):
@@ -33,7 +39,9 @@ class UnknownRiskStrategy(StrategyError):
 
 
 def make_plan(spec: SwarmSpec) -> Plan:
-    """Work out a plan. Raises StrategyError or MarketDataError saying what was asked, found and to be done."""
+    """Work out a plan. Raises StrategyError, MarketDataError or SpecError: what was asked, found and is to be done."""
+    chaos = read_chaos(spec.chaos) if spec.chaos is not None else Chaos()
+    check_chaos(spec.mode, chaos)
     strategies = choose(spec.strategy)
     warmup = max(WARMUP_BARS, *(strategy.lookback or 0 for strategy in strategies))
     series = read_user_data(spec.data) if spec.data is not None else None
@@ -49,7 +57,10 @@ def make_plan(spec: SwarmSpec) -> Plan:
             charter=_charter(spec, strategies),
         ),
     )
-    return Plan(spec=spec, topology=topology, tape=tape, strategies=strategies)
+    rounds = len(tape.ticks)
+    longest_s = rounds * (spec.pace + spec.round_deadline)
+    blows = aim(chaos, topology, rounds=rounds, lasts_s=longest_s, rng=random.Random(f"{spec.seed}/chaos"))
+    return Plan(spec=spec, topology=topology, tape=tape, strategies=strategies, chaos=chaos, blows=blows)
 
 
 def _charter(spec: SwarmSpec, strategies: Sequence[ChosenStrategy]) -> Charter:

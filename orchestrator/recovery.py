@@ -20,6 +20,7 @@ from orchestrator.journal import Journal
 from orchestrator.verdicts import Verdicts
 from sandboxes.manager import SandboxManager
 from sandboxes.provider import Sandbox, SandboxError
+from workers.changes import Changes
 from workers.codec import PeerNoticed
 from workers.network import Network
 
@@ -59,9 +60,15 @@ class Recovery:
     on_sandbox: Callable[[Sandbox], None]
     faults: dict[str, tuple[str, float]] = field(default_factory=dict)
     failovers: list[Failover] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+    _being_replaced: set[str] = field(default_factory=set)
     _restarts: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
-    _under_repair: set[str] = field(default_factory=set)
     _tasks: TaskGroup | None = None
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Name the agents that have no process that works; `changes` notes when that changes."""
+        return self.verdicts.lost | self.crew.absent
 
     async def run(self) -> None:
         """Watch and repair. Raises SwarmFailed when an agent dies again and again."""
@@ -82,8 +89,8 @@ class Recovery:
 
     def lose(self, agent: str, evidence: str) -> None:
         """Take an agent's process for dead, and begin to replace it. Raises SwarmFailed."""
-        if self._tasks is None or not self.verdicts.condemn(agent):
-            return
+        if self._tasks is None or agent in self._being_replaced or not self.verdicts.condemn(agent):
+            return  # whoever replaces it finds out about the new process as well
         now_s = self.now_s()
         fault, since_s = self.faults.pop(agent, (evidence, self.verdicts.heard_s(agent)))
         detected_ms = round((now_s - since_s) * 1000.0, 3)
@@ -94,31 +101,42 @@ class Recovery:
             recent.popleft()
         if len(recent) > RESTARTS_MAX:
             raise SwarmFailed(f"{agent} died {len(recent)} times within {RESTARTS_WINDOW_S:g} s, at last: {evidence}")
-        if agent not in self._under_repair:  # else whoever lets it in finds out, and begins again
-            self._under_repair.add(agent)
-            self.failovers.append(Failover(agent, fault, detected_ms, None))
-            self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
+        self.failovers.append(Failover(agent, fault, detected_ms, None))
+        self.floor.board.rows[agent].is_being_replaced = True
+        self.changes.note()
+        self._being_replaced.add(agent)
+        self._tasks.start_soon(self._replace, agent, len(self.failovers) - 1)
+
+    def note_silence(self, agent: str) -> None:
+        """An agent gave no last account: it died when all was decided, and nobody takes its place."""
+        fault, since_s = self.faults.pop(agent, ("no last account", self.verdicts.heard_s(agent)))
+        self.journal.record("agent.lost", agent, evidence="it gave no last account", fault=fault)
+        self.failovers.append(Failover(agent, fault, round((self.now_s() - since_s) * 1000.0, 3), None))
 
     async def _replace(self, agent: str, number: int) -> None:
-        """Put process after process in an agent's place, until one of them is in it and alive."""
+        """Put process after process in an agent's place, until one of them is in it."""
         began_s = self.now_s()
+        await self.crew.bury(agent)
+        await self.floor.play_again()
         sandbox = self.crew.sandboxes[agent]
         generation = sandbox.generation
-        while agent in self.verdicts.lost:
+        is_back = False
+        while not is_back:
             generation += 1
             try:
-                if agent not in self.crew.absent:
-                    await self.crew.bury(agent)
-                    await self.floor.play_again()
                 sandbox = await self.manager.replace(sandbox, generation=generation)
                 await self._let_in(sandbox)
+                is_back = True
             except (SandboxError, AgentLost, SwarmFailed) as error:
-                self.verdicts.condemn(agent)
                 self.journal.record("agent.not-replaced", agent, reason=str(error))
+                self.verdicts.condemn(agent)
+                await self.crew.bury(agent)  # the process that could not be let in goes before the next comes
                 await anyio.sleep(RETRY_S)
-        self._under_repair.discard(agent)
+        self._being_replaced.discard(agent)
         repaired_ms = round((self.now_s() - began_s) * 1000.0, 3)
         self.failovers[number] = msgspec.structs.replace(self.failovers[number], repaired_ms=repaired_ms)
+        self.floor.board.rows[agent].is_being_replaced = False
+        self.changes.note()
         self.journal.record("agent.replaced", agent, generation=generation)
 
     async def _let_in(self, sandbox: Sandbox) -> None:
@@ -130,5 +148,6 @@ class Recovery:
             self.assignments.offices.appoint(agent)
             await self.crew.assign([agent], rounds_over=rounds_over, deadline_s=ADMISSION_DEADLINE_S)
             self.verdicts.arrived(agent, sandbox.generation, now_s=self.now_s())
-            await self.crew.welcome(agent)
-            await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)
+            with self.verdicts.joining(agent):
+                await self.crew.welcome(agent)
+                await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)

@@ -82,6 +82,9 @@ class SwarmSpec(BaseModel):
     round_deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     """Seconds after which a round without all its decisions counts as failed."""
 
+    chaos: str | None = None
+    """What is to go wrong on purpose: faults in words, a TOML file, or in mock mode rates. See docs/CHAOS.md."""
+
     account_sandboxes_max: Annotated[int, Field(ge=1)] = 20
     """Live mode: sandboxes the account may run at a time. The default is that of the smallest account."""
 
@@ -153,5 +156,6 @@ def _limits(field: str) -> str:
         "pace": "the pace is 0 or more seconds per tick",
         "seed": "the seed is a whole number",
         "round_deadline": "the deadline is more than 0 seconds",
+        "chaos": "chaos is a text like kill:random@round=5, or the path of a file",
         "name": "a name has 1 to 40 lower-case letters, digits and dashes",
     }.get(field, "")

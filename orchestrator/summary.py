@@ -7,8 +7,10 @@ from collections import Counter
 
 import msgspec
 
+from orchestrator.chaos.injection import InjectedFault
 from orchestrator.coordinator import SwarmCoordinator
 from orchestrator.ledger import RoundLedger, quantile
+from orchestrator.recovery import Failover
 from scaling.cost import cost_usd
 from trading.paper import PaperAccount
 from workers.codec import FinalAccount
@@ -84,8 +86,15 @@ class StrategySummary(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class ChaosSummary(msgspec.Struct, frozen=True):
+    """What was done to the swarm on purpose; what was asked for and came too late."""
+
+    injected: tuple[InjectedFault, ...]
+    missed: tuple[str, ...]
+
+
 class Summary(msgspec.Struct, frozen=True):
-    """One run of one swarm."""
+    """One run of one swarm. `failovers`: the agents that died, and how soon that was found out and mended."""
 
     swarm: str
     mode: str
@@ -110,11 +119,14 @@ class Summary(msgspec.Struct, frozen=True):
     tasks: TaskSummary
     per_agent: tuple[AgentSummary, ...]
     sandboxes: SandboxSummary
+    failovers: tuple[Failover, ...]
+    chaos: ChaosSummary
     cost_usd: float
     cost_is_estimate: bool
     data: str
     strategies: tuple[StrategySummary, ...]
     decisions_hash: str
+    targets_hash: str
     journal_hash: str
 
 
@@ -123,7 +135,6 @@ def summarise(coordinator: SwarmCoordinator) -> Summary:
     plan, ledger, timing = coordinator.plan, coordinator.floor.ledger, coordinator.timing
     account, counts = coordinator.floor.account, coordinator.manager.counts
     pnl, edges = account.pnl(), _edges(coordinator)
-    samples = sorted(ledger.latencies_ms)
     return Summary(
         swarm=coordinator.swarm,
         mode=plan.spec.mode,
@@ -141,20 +152,33 @@ def summarise(coordinator: SwarmCoordinator) -> Summary:
         fees=round(pnl.fees, 2),
         fee_bps=account.fee_bps,
         capital=account.capital,
-        latency_ms=Latency(*(_ms(quantile(samples, q)) for q in (0.5, 0.95, 0.99, 1.0))),
+        latency_ms=_latency(ledger),
         throughput=_throughput(ledger, edges, trading_s=timing.trading_s),
         success_rate=ledger.completed / max(1, len(plan.tape.ticks)),
         edges=edges,
         tasks=_tasks(ledger),
         per_agent=_agents(coordinator, account),
         sandboxes=SandboxSummary(counts.created, counts.killed, counts.left),
+        failovers=tuple(coordinator.recovery.failovers) if coordinator.recovery is not None else (),
+        chaos=_chaos(coordinator),
         cost_usd=round(cost_usd(counts.lifetime_s, vcpus=WORKER_VCPUS, memory_gib=WORKER_MEMORY_GIB), 6),
         cost_is_estimate=not coordinator.environment.is_billed,
         data=plan.tape.describe(),
         strategies=tuple(StrategySummary(one.reference.name, one.reference.sha256) for one in plan.strategies),
         decisions_hash=ledger.decisions_hash,
+        targets_hash=ledger.targets_hash,
         journal_hash=coordinator.journal.hash,
     )
+
+
+def _latency(ledger: RoundLedger) -> Latency:
+    samples = sorted(ledger.latencies_ms)
+    return Latency(*(_ms(quantile(samples, q)) for q in (0.5, 0.95, 0.99, 1.0)))
+
+
+def _chaos(coordinator: SwarmCoordinator) -> ChaosSummary:
+    injection = coordinator.injection
+    return ChaosSummary(tuple(injection.done), injection.missed) if injection is not None else ChaosSummary((), ())
 
 
 def _edges(coordinator: SwarmCoordinator) -> tuple[EdgeSummary, ...]:

@@ -1,10 +1,12 @@
 """Which agents' processes are dead: made from what their neighbours believe and what the coordinator hears. Pure.
 
-One neighbour's word kills nobody: more than half of those who watch an agent and are there themselves must agree. A
+One neighbour's word kills nobody: more than half of those who watch an agent and are there themselves must agree; one
+that is opening its links is not there yet, and could wait for the very agent that is in question. A
 control connection that breaks is proof enough, since a live worker keeps it open; so is silence on it for long.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from topologies.detector import PeerState
@@ -23,6 +25,7 @@ class Verdicts:
     _generation: dict[str, int] = field(default_factory=dict)
     _heard_s: dict[str, float] = field(default_factory=dict)
     _lost: set[str] = field(default_factory=set)
+    _joining: set[str] = field(default_factory=set)
 
     @property
     def lost(self) -> frozenset[str]:
@@ -35,6 +38,15 @@ class Verdicts:
         self._heard_s[agent] = now_s
         self._accused[agent] = set()
         self._lost.discard(agent)
+
+    @contextmanager
+    def joining(self, agent: str) -> Iterator[None]:
+        """Do not ask for an agent's word while it opens its links."""
+        self._joining.add(agent)
+        try:
+            yield
+        finally:
+            self._joining.discard(agent)
 
     def heard(self, agent: str, now_s: float) -> None:
         """The coordinator has heard of an agent."""
@@ -53,7 +65,7 @@ class Verdicts:
             accusers.discard(watcher)
             return ""
         accusers.add(watcher)
-        watching = self.watchers[peer] - self._lost
+        watching = self.watchers[peer] - self._lost - self._joining
         agreed = len(accusers & watching)
         return f"{agreed} of {len(watching)} neighbours hear nothing" if 2 * agreed > len(watching) else ""
 

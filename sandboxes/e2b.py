@@ -7,10 +7,11 @@ no output retained. The SDK's exceptions are translated once, in `translated`: n
 
 import json
 import os
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 import anyio
@@ -18,6 +19,7 @@ import httpx
 from anyio.abc import TaskGroup
 from connectrpc.errors import ConnectError
 
+from sandboxes.injector import ProcessFault, Vanish, command_of
 from sandboxes.provider import (
     CredentialsRefused,
     PermanentSandboxError,
@@ -67,13 +69,13 @@ class E2BAccount:
 
 
 class E2BProvider:
-    """Grants sandboxes over the SDK; made by `open_e2b`."""
+    """Grants sandboxes over the SDK, and does harm to them when asked; made by `open_e2b`."""
 
     def __init__(self, account: E2BAccount, *, network: HttpNetwork, tasks: TaskGroup) -> None:
         self._sandboxes = e2b.E2B(**account.params()).AsyncSandbox
         self._network = network
         self._tasks = tasks
-        self._commands: dict[str, _Command] = {}
+        self._commands: defaultdict[str, list[_Command]] = defaultdict(list)
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         with translated(f"creating a sandbox for {spec.agent}"):
@@ -108,11 +110,39 @@ class E2BProvider:
         return found
 
     async def kill(self, sandbox_id: str) -> bool:
-        command = self._commands.pop(sandbox_id, None)
-        if command is not None:
+        for command in self._commands.pop(sandbox_id, []):
             await command.give_up()
         with translated(f"killing sandbox {sandbox_id}"):
             return await self._sandboxes.kill(sandbox_id)
+
+    async def arm(self, sandbox: Sandbox, fault: ProcessFault) -> Callable[[], Awaitable[None]]:
+        """Prepare a fault: a command in the sandbox that waits for a line."""
+        if isinstance(fault, Vanish):
+            return partial(self._vanish, sandbox.id)
+        if sandbox.pid is None:
+            raise PermanentSandboxError(f"nobody knows the worker's process in sandbox {sandbox.id} of {sandbox.agent}")
+        with translated(f"arming a fault in sandbox {sandbox.id}"):
+            connected = await self._sandboxes.connect(sandbox.id)
+            handle = await connected.commands.run(
+                command_of(fault, sandbox.pid), background=True, stdin=True, timeout=0, retain_output=False
+            )
+        self._follow(sandbox.id, handle)
+
+        async def fire() -> None:
+            with translated(f"firing a fault in sandbox {sandbox.id}"):
+                await connected.commands.send_stdin(handle.pid, "\n")
+
+        return fire
+
+    async def _vanish(self, sandbox_id: str) -> None:
+        with translated(f"losing sandbox {sandbox_id} on purpose"):
+            await self._sandboxes.kill(sandbox_id)
+
+    def _follow(self, sandbox_id: str, handle: "e2b.AsyncCommandHandle[None]") -> "_Command":
+        command = _Command(handle)
+        self._commands[sandbox_id].append(command)
+        self._tasks.start_soon(command.watch)
+        return command
 
     async def _start_worker(self, sandbox: "e2b.AsyncSandbox") -> int | None:
         """Start the worker unless one listens already: left by the template, or by an attempt whose answer was lost."""
@@ -136,9 +166,7 @@ class E2BProvider:
             on_stdout=on_output,
             on_stderr=on_output,
         )
-        command = self._commands[sandbox.sandbox_id] = _Command(handle)
-        self._tasks.start_soon(command.watch)
-        ended = command.ended
+        ended = self._follow(sandbox.sandbox_id, handle).ended
         await _wait_first(spoke, ended)
         if "listening" not in "".join(output):
             with anyio.move_on_after(LAST_WORDS_S):
@@ -194,7 +222,7 @@ def _is_address(host: str) -> bool:
 
 
 class _Command:
-    """A worker's command, followed to its end."""
+    """A command that runs in the background, followed to its end."""
 
     def __init__(self, handle: "e2b.AsyncCommandHandle[None]") -> None:
         self._handle = handle

@@ -1,19 +1,23 @@
 """Sandboxes without processes: each is a worker as a coroutine in this process. The provider of mock mode.
 
-A sandbox takes a seeded time to start, ends when its lease does, and may be asked for twice under one key.
+A sandbox takes a seeded time to start, ends when its lease does, and may be asked for twice under one key. It can be
+killed, stopped or lost like a real one (`sandboxes.simulated_faults`).
 """
 
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from sandboxes.link_weather import LinkWeather
 from sandboxes.memory_network import MemoryNetwork
 from sandboxes.provider import Sandbox, SandboxGone, SandboxSpec
+from sandboxes.simulated_process import SimulatedProcess
 from workers.host import Host
 from workers.network import Endpoint
 from workers.worker import Worker
@@ -24,9 +28,13 @@ START_S_MAX = 0.3
 
 @dataclass(slots=True)
 class _Running:
+    """A sandbox. `has_vanished`: whoever asks is told that it is gone, and nobody at its connections is told."""
+
     swarm: str
-    scope: anyio.CancelScope
+    lease: anyio.CancelScope
     ended: anyio.Event
+    process: SimulatedProcess
+    has_vanished: bool = False
 
 
 class SimulatedProvider:
@@ -59,44 +67,72 @@ class SimulatedProvider:
 
     async def renew(self, sandbox_id: str, lease_s: int) -> None:
         running = self._running.get(sandbox_id)
-        if running is None:
+        if running is None or running.has_vanished:
             raise SandboxGone(f"asked to renew sandbox {sandbox_id}, which does not exist any more")
-        running.scope.deadline = anyio.current_time() + lease_s
+        running.lease.deadline = anyio.current_time() + lease_s
 
     async def list(self, swarm: str) -> Sequence[str]:
-        return sorted(sandbox_id for sandbox_id, running in self._running.items() if running.swarm == swarm)
+        return sorted(
+            sandbox_id
+            for sandbox_id, running in self._running.items()
+            if running.swarm == swarm and not running.has_vanished
+        )
 
     async def kill(self, sandbox_id: str) -> bool:
         running = self._running.get(sandbox_id)
-        if running is None:
+        if running is None or running.has_vanished:
             return False
-        running.scope.cancel()
+        running.lease.cancel()
         await running.ended.wait()
         return True
 
+    def process(self, sandbox_id: str) -> SimulatedProcess:
+        """Return the process that runs in a sandbox. Raises SandboxGone."""
+        running = self._running.get(sandbox_id)
+        if running is None or running.has_vanished:
+            raise SandboxGone(f"asked for the process in sandbox {sandbox_id}, which does not exist any more")
+        return running.process
+
+    def lose(self, sandbox_id: str) -> None:
+        """Let a sandbox vanish: it runs no more, and nobody is told. Raises SandboxGone."""
+        self.process(sandbox_id).stop()
+        self._running[sandbox_id].has_vanished = True
+
     async def _run(self, spec: SandboxSpec, sandbox_id: str, *, task_status: TaskStatus[Endpoint]) -> None:
-        ended = anyio.Event()
-        with anyio.CancelScope(deadline=anyio.current_time() + spec.lease_s) as scope:
-            self._running[sandbox_id] = _Running(spec.swarm, scope, ended)
-            worker = Worker(
-                self._network, Host(home=self._home / sandbox_id, rss_mb=lambda: None, now_s=anyio.current_time)
-            )
-            async with anyio.create_task_group() as connections:
-                endpoint = self._network.listen(sandbox_id, worker, tasks=connections)
+        """Keep a sandbox until its lease ends, or it is killed."""
+        process, ended = SimulatedProcess(spec.agent), anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            endpoint = await tasks.start(partial(process.run, partial(self._work, sandbox_id)))
+            with anyio.CancelScope(deadline=anyio.current_time() + spec.lease_s) as lease:
+                self._running[sandbox_id] = _Running(spec.swarm, lease, ended, process)
                 task_status.started(endpoint)
                 try:
-                    await worker.run()
-                    await anyio.sleep_forever()  # the worker has ended, its sandbox is still there
+                    await anyio.sleep_forever()
                 finally:
-                    self._network.forget(endpoint)
+                    process.end()
         del self._running[sandbox_id]
         ended.set()
 
+    async def _work(self, sandbox_id: str, task_status: TaskStatus[Endpoint]) -> None:
+        """Be the worker in a sandbox; when it has ended its sandbox is still there."""
+        host = Host(home=self._home / sandbox_id, rss_mb=lambda: None, now_s=anyio.current_time)
+        worker = Worker(self._network, host)
+        async with anyio.create_task_group() as connections:
+            endpoint = self._network.listen(sandbox_id, worker, tasks=connections)
+            try:
+                task_status.started(endpoint)
+                await worker.run()
+                await anyio.sleep_forever()
+            finally:
+                self._network.forget(endpoint)
+
 
 @asynccontextmanager
-async def open_simulation(rng: random.Random, home: Path) -> AsyncIterator[tuple[SimulatedProvider, MemoryNetwork]]:
+async def open_simulation(
+    rng: random.Random, home: Path, *, weather: LinkWeather | None = None
+) -> AsyncIterator[tuple[SimulatedProvider, MemoryNetwork]]:
     """Open a provider and the network of its workers; `home` is where their uploaded files go."""
-    network = MemoryNetwork(rng)
+    network = MemoryNetwork(rng, weather)
     async with anyio.create_task_group() as tasks:
         yield SimulatedProvider(network, tasks=tasks, home=home, rng=rng), network
         tasks.cancel_scope.cancel()

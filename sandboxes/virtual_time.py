@@ -6,8 +6,11 @@ comes in the same order each time. Real file descriptors (signals) are still loo
 
 import asyncio
 import selectors
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
+
+from sandboxes.simulated_process import Gate, process_of
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -53,7 +56,10 @@ class _ClockSelector(selectors.BaseSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop whose clock starts at 0 and jumps to the next timer when nothing is ready."""
+    """An asyncio loop whose clock starts at 0 and jumps to the next timer when nothing is ready.
+
+    What belongs to a simulated process passes a gate that is shut while the process is stopped.
+    """
 
     def __init__(self) -> None:
         self._clock = _ClockSelector()
@@ -61,3 +67,26 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clock.now_s
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
+        process = process_of(context)
+        if process is None:
+            return super().call_soon(callback, *args, context=context)
+        context = context or copy_context()
+        gate = Gate(process, callback, arguments=args, context=context)
+        gate.handle = super().call_soon(gate, context=context)
+        return gate.handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        process = process_of(context)
+        if process is None:
+            return super().call_at(when, callback, *args, context=context)
+        context = context or copy_context()
+        gate = Gate(process, callback, arguments=args, context=context)
+        handle = super().call_at(when, gate, context=context)
+        gate.handle = handle
+        return handle

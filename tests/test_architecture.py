@@ -19,8 +19,8 @@ POSITIONAL_PARAMETERS_MAX = 2
 FORBIDDEN_MODULE_NAMES = {"utils", "util", "common", "helpers", "misc", "constants", "core"}
 # Where a task is supervised: it logs, records the failure and goes on. Everything else names what it expects.
 BROAD_EXCEPT_ALLOWED = {
-    "orchestrator/simulation/loop_engine.py:_live",  # what an event raises goes to the caller of the run
     "sandboxes/e2b.py:watch",  # the SDK ends a stream with a bare Exception among others
+    "orchestrator/simulation/loop_engine.py:_live",  # what an event raises is raised again where the engine is run
     "workers/desk.py:_run",  # a user's strategy may raise anything; it costs one task
 }
 # Signatures that a class of the standard library dictates.

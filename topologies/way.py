@@ -59,7 +59,7 @@ class Way:
         """Take note that somebody is told of a tick; return those before it that went past it."""
         if not self._ticks or tick.round > self._ticks[-1].round:
             self._ticks.append(tick)
-        told = self._told[agent]
+        told = self._told.get(agent, 0)
         self._told[agent] = max(told, tick.round)
         return tuple(earlier for earlier in self._ticks if told < earlier.round < tick.round)
 

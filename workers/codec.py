@@ -10,6 +10,7 @@ from strategies import Bar
 from topologies.detector import DetectorSettings, PeerState
 from topologies.messages import Decision, Message, Tick
 from topologies.seats import Seat
+from workers.impairment import ImpairmentKind
 from workers.network import Endpoint
 
 PROTOCOL_VERSION = 2
@@ -131,7 +132,16 @@ class Rewire(msgspec.Struct, frozen=True, tag="rewire"):
     neighbour: Neighbour
 
 
-Order = Assign | Connect | Start | Stop | Bury | Rewire
+class Impair(msgspec.Struct, frozen=True, tag="impair"):
+    """Make the way to a neighbour bad on purpose, for some seconds: see `workers.impairment`."""
+
+    neighbour: str
+    kind: ImpairmentKind
+    seconds: float
+    amount: float = 0.0
+
+
+Order = Assign | Connect | Start | Stop | Bury | Rewire | Impair
 
 
 # ---- worker to coordinator

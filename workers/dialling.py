@@ -26,20 +26,21 @@ class Dialler:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._is_hurried = anyio.Event()
+        self._scope = anyio.CancelScope()
 
     def hurry(self) -> None:
-        """Dial now: the neighbour has a new process."""
+        """Dial now: the neighbour has a new process. One that vanished leaves a pipe on which nobody ever hangs up."""
         self._is_hurried.set()
+        self._scope.cancel()
 
     async def keep(self, network: Network, *, headers: Mapping[str, str], rng: random.Random) -> None:
         """Dial the neighbour and dial again after a cut, until it has left. Raises LinkLost."""
         wait_s = BACKOFF_S_MIN
         while not self._link.is_finished:
-            if await self._dial_once(network, headers=headers):
-                wait_s = BACKOFF_S_MIN
-            else:
-                wait_s = min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
-            self._is_hurried = anyio.Event()
+            self._is_hurried, has_met = anyio.Event(), False
+            with anyio.CancelScope() as self._scope:
+                has_met = await self._dial_once(network, headers=headers)
+            wait_s = BACKOFF_S_MIN if has_met else min(BACKOFF_S_MAX, rng.uniform(BACKOFF_S_MIN, 3 * wait_s))
             with anyio.move_on_after(wait_s):
                 await self._is_hurried.wait()
 

@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 from topologies.messages import Message
 from workers.codec import EdgeCount, Neighbour
 from workers.dialling import Dialler, LinkLost
+from workers.impairment import Impairments
 from workers.link import Link
 from workers.network import Network, Pipe
 
@@ -24,6 +25,7 @@ class Links:
         self._links = dict(sorted(links.items()))
         self._diallers = {name: Dialler(link) for name, link in self._links.items() if link.neighbour.dials}
         self._scopes: set[anyio.CancelScope] = set()
+        self.impairments = Impairments()
         self.neighbours = frozenset(links)
         # All from whom an edge leads here.
         self.senders = frozenset(name for name, link in links.items() if link.neighbour.hears)
@@ -38,10 +40,12 @@ class Links:
         on_lost: Callable[[str], None],
     ) -> None:
         """Dial those neighbours that this end dials, in `tasks`, and again after a cut."""
+        self.impairments.start(tasks, random.Random(f"{seed}/impairments"))
 
         async def keep_one(neighbour: str, dialler: Dialler) -> None:
             try:
-                await dialler.keep(network, headers=headers, rng=random.Random(f"{seed}/{neighbour}"))
+                way = self.impairments.dialling(neighbour, network)
+                await dialler.keep(way, headers=headers, rng=random.Random(f"{seed}/{neighbour}"))
             except LinkLost as error:
                 on_lost(str(error))
 
@@ -53,7 +57,7 @@ class Links:
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
-                await self._links[neighbour].attach(pipe)
+                await self._links[neighbour].attach(self.impairments.over(neighbour, pipe))
             finally:
                 self._scopes.discard(scope)
 

@@ -20,6 +20,7 @@ from workers.codec import (
     Connect,
     Failed,
     FinalAccount,
+    Impair,
     Order,
     Rewire,
     Start,
@@ -118,6 +119,9 @@ class Worker:
                 self._assigned().bury(agent, generation)
             case Rewire(neighbour=neighbour):
                 self._assigned().rewire(neighbour)
+            case Impair(neighbour=neighbour_name, kind=kind, seconds=seconds, amount=amount):
+                impairments = self._assigned().links.impairments
+                impairments.impair(neighbour_name, kind, seconds=seconds, amount=amount)
             case Stop():
                 self._jobs().start_soon(self._assigned().leave)
 

@@ -33,8 +33,8 @@ def swarm(mode):
     """Return a function that deploys a swarm in this run's mode; equal requests share one run."""
 
     @cache
-    def run(topology, agents=5, ticks=20, strategy=("momentum", "mean_reversion")):
-        return run_swarm(topology=topology, agents=agents, ticks=ticks, strategy=strategy, mode=mode)
+    def run(topology, agents=5, ticks=20, strategy=("momentum", "mean_reversion"), **more):
+        return run_swarm(topology=topology, agents=agents, ticks=ticks, strategy=strategy, mode=mode, **more)
 
     return run
 

@@ -88,7 +88,7 @@ def test_trace_is_the_same_in_any_process():
 
 def test_violation_is_made_short(monkeypatch):
     original = RingRound.__init__
-    monkeypatch.setattr(RingRound, "__init__", lambda self, seat, desk, *, rounds_over=0: original(self, seat, desk))
+    monkeypatch.setattr(RingRound, "__init__", lambda self, seat, desk, **others: original(self, seat, desk))
     guilty = Fault(80.0, FaultKind.CRASH, ("agent-001",))  # the data stage: it would admit four rounds and no more
     others = tuple(Fault(20.0 + 10 * n, FaultKind.HANG, (f"agent-00{n}",), 1.0) for n in (2, 3, 4, 5))
     faults = (*others[:2], guilty, *others[2:])

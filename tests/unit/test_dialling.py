@@ -51,6 +51,19 @@ def test_neighbour_that_has_moved_is_dialled_at_once(run_virtual):
     run_virtual(main)
 
 
+def test_pipe_to_a_former_process_that_never_hangs_up_is_given_up_for_the_new_one(run_virtual):
+    async def main():
+        async with linked() as (a, _, line):
+            successor = End("b", "a", generation=2)
+            line.answer = successor.link.attach
+            a.dialler.hurry()
+            with anyio.fail_after(0.01):
+                await successor.changes.wait_until(lambda: successor.link.is_up)
+            assert line.dials == 2
+
+    run_virtual(main)
+
+
 @pytest.mark.parametrize("status", [400, 401, 426])
 def test_neighbour_that_refuses_for_good_is_lost_at_once(run_virtual, status):
     async def main():

@@ -56,11 +56,7 @@ class FakeCrew:
     def _do(self, step, subject):
         self._log.append((step, subject))
         if self._troubles.get(step):
-            trouble = self._troubles[step].pop(0)
-            if callable(trouble):
-                trouble()
-            else:
-                raise trouble
+            raise self._troubles[step].pop(0)
 
 
 class FakeManager:
@@ -84,6 +80,7 @@ class FakeManager:
 
 class FakeFloor:
     def __init__(self, log):
+        self.board = SimpleNamespace(rows={agent: SimpleNamespace(is_being_replaced=False) for agent in AGENTS})
         self._log = log
 
     async def play_again(self):
@@ -168,6 +165,32 @@ def test_dead_agent_is_buried_killed_and_replaced_between_two_rounds(run_virtual
         assert (failover.agent, failover.fault) == ("a", "its connection broke")
         assert failover.repaired_ms == pytest.approx(1000 * (START_S + 0.1))
         assert scene.events() == ["agent.lost", "agent.replaced"]
+
+    run_virtual(main)
+
+
+def test_who_has_no_process_that_works_is_known_meanwhile(run_virtual):
+    async def main():
+        scene = Scene()
+        async with scene.running() as recovery:
+            recovery.lose("a", "gone")
+            row = scene.recovery.floor.board.rows["a"]
+            assert (recovery.lost, row.is_being_replaced) == ({"a"}, True)
+            with anyio.fail_after(5):
+                await recovery.changes.wait_until(lambda: not recovery.lost)
+            await anyio.sleep(1)
+            assert not row.is_being_replaced
+
+    run_virtual(main)
+
+
+def test_one_that_dies_while_the_swarm_drains_is_noted_and_not_replaced(run_virtual):
+    async def main():
+        scene = Scene()
+        async with scene.running() as recovery:
+            recovery.note_silence("b")
+        assert [(failover.agent, failover.repaired_ms) for failover in recovery.failovers] == [("b", None)]
+        assert scene.log == []
 
     run_virtual(main)
 
@@ -285,10 +308,12 @@ def test_neighbours_hear_of_the_death_of_one_they_were_told_to_dial(run_virtual)
 
 def test_process_that_dies_while_it_is_let_in_is_replaced_by_one_and_not_by_two(run_virtual):
     async def main():
-        scene = Scene()
-        scene.crew._troubles["connect"] = [lambda: scene.recovery.lose("a", "gone again")]
+        scene = Scene(connect=[AgentLost("a went away before it was ready")])
         async with scene.running() as recovery:
             recovery.lose("a", "gone")
+            await anyio.sleep(START_S + 0.05)
+            assert scene.log[-1] == ("welcome", "a")
+            recovery.lose("a", "gone again")
             await anyio.sleep(10)
         assert scene.manager.alive == {"a3", "b1", "c1"}
         assert [subject for step, subject in scene.log if step == "kill"] == ["a1", "a2"]

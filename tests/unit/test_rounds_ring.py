@@ -5,7 +5,6 @@ import math
 import pytest
 from fixed_desk import FixedDesk, make_tick, vote
 
-from topologies.breaker import BreakerState
 from topologies.charter import Charter
 from topologies.kinds import Role
 from topologies.messages import Item, Join, LaneDone
@@ -13,7 +12,7 @@ from topologies.round import Report, Send
 from topologies.rounds import create_round
 from topologies.seats import Lane, RingSeat
 from topologies.stages import WAITING_MAX, RingOverflow, fuse, signal
-from topologies.way import CATCH_UP_TICKS, CHECKS_UNTIL_SETTLED, KEPT_MAX, Way
+from topologies.way import CATCH_UP_TICKS, KEPT_MAX, Way
 
 MOMENTUM = (("momentum", "X"),)
 LANE = Lane(("d", "s", "r", "e"), ("X",), ((), MOMENTUM, (), ()))
@@ -272,7 +271,7 @@ def test_tasks_are_run_up_to_a_place_and_not_again():
     assert signal(item(decisions=decided()), lane, up_to=4, desk=desk) == item(decisions=decided())
 
 
-# ---- who was passed by, and who fails too often
+# ---- who was passed by
 
 
 def test_who_was_passed_by_is_told_what_went_past_it():
@@ -297,49 +296,3 @@ def test_only_the_latest_ticks_are_told_of():
         way.tell("r", make_tick(round))
     told = way.tell("s", make_tick(CATCH_UP_TICKS + 3))
     assert [tick.round for tick in told] == list(range(4, CATCH_UP_TICKS + 3))
-
-
-class Walk:
-    """A way whose clock and suspicions are ours."""
-
-    def __init__(self, following=("s", "r")):
-        self.now_s = 0.0
-        self.suspects = set()
-        self.way = Way(following, now_s=lambda: self.now_s, is_suspect=self.suspects.__contains__)
-
-    def hand_over(self, times=1):
-        """Hand over so many times, each with enough looks at the clock to know how it went."""
-        chosen = []
-        for _ in range(times):
-            chosen.append(self.way.choose())
-            for _ in range(CHECKS_UNTIL_SETTLED):
-                self.now_s += 0.5
-                self.way.check()
-        return chosen
-
-
-def test_hop_that_fails_again_and_again_is_passed_by_for_a_while():
-    walk = Walk()
-    walk.suspects.add("s")
-    chosen = walk.hand_over(12)
-    assert chosen[0] == "s"
-    assert chosen[-1] == "r"
-    assert walk.way.state("s") is not BreakerState.CLOSED
-    walk.suspects.clear()
-    walk.now_s += 3600.0
-    assert "s" in walk.hand_over(3)
-
-
-def test_hop_that_works_is_never_passed_by():
-    walk = Walk()
-    assert set(walk.hand_over(50)) == {"s"}
-    assert walk.way.state("s") is BreakerState.CLOSED
-
-
-def test_last_within_reach_is_taken_however_it_does():
-    walk = Walk()
-    walk.suspects |= {"s", "r"}
-    walk.way.lose("s")
-    assert set(walk.hand_over(20)) == {"r"}
-    walk.way.lose("r")
-    assert walk.hand_over() == [""]
