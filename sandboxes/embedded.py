@@ -19,6 +19,8 @@ from sandboxes.provider import PermanentSandboxError
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 1.5
 KEY_VARIABLE = "E2B_API_KEY"
+NO_ISOLATION = ("--isolation", "off")
+"""Workers are forked from the warm process, outside of any namespace; a command in their sandbox must see them."""
 WARM_WORKER = "e2b-swarm-worker=workers"
 """Workers start from a process that has them imported: the template of `sandboxes.e2b`, the module of its command."""
 
@@ -38,7 +40,7 @@ async def open_embedded_server(api_key: str) -> AsyncIterator[EmbeddedServer]:
     """
     command = [sys.executable, "-P", "-m", "sandboxes.emulator", "--port", "0", "--until-stdin-closes"]
     process = await anyio.open_process(
-        [*command, "--warm", WARM_WORKER],
+        [*command, "--warm", WARM_WORKER, *NO_ISOLATION],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None,

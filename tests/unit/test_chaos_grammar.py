@@ -1,5 +1,8 @@
 """How faults are asked for: each form once, and each way to get it wrong answered in one line."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from orchestrator.chaos.grammar import ChaosError, FaultKind, WantedFault, parse_faults
@@ -64,6 +67,12 @@ def test_several_faults_are_separated_by_semicolons():
         FaultKind.VANISH,
         FaultKind.STOP,
     ]
+
+
+def test_every_fault_that_the_document_shows_is_one():
+    document = (Path(__file__).resolve().parents[2] / "docs" / "CHAOS.md").read_text()
+    shown = re.findall(r"^\| `([^`]+)`", document, re.MULTILINE)
+    assert {fault.kind for text in shown for fault in parse_faults(text)} == set(FaultKind)
 
 
 WRONG = [
