@@ -114,15 +114,19 @@ class Recovery:
         self.failovers.append(Failover(agent, fault, round((self.now_s() - since_s) * 1000.0, 3), None))
 
     async def _replace(self, agent: str, number: int) -> None:
+        """Put process after process in an agent's place, until one of them is in it."""
         began_s = self.now_s()
         await self.crew.bury(agent)
         await self.floor.play_again()
-        generation = self.crew.sandboxes[agent].generation
+        sandbox = self.crew.sandboxes[agent]
+        generation = sandbox.generation
         is_back = False
         while not is_back:
             generation += 1
             try:
-                is_back = await self._try_to_replace(agent, generation)
+                sandbox = await self.manager.replace(sandbox, generation=generation)
+                await self._let_in(sandbox)
+                is_back = True
             except (SandboxError, AgentLost, SwarmFailed) as error:
                 self.journal.record("agent.not-replaced", agent, reason=str(error))
                 self.verdicts.condemn(agent)
@@ -135,16 +139,15 @@ class Recovery:
         self.changes.note()
         self.journal.record("agent.replaced", agent, generation=generation)
 
-    async def _try_to_replace(self, agent: str, generation: int) -> bool:
-        """Start a process and let it in. Raises SandboxError, AgentLost, SwarmFailed."""
-        sandbox = await self.manager.replace(self.crew.sandboxes[agent], generation=generation)
+    async def _let_in(self, sandbox: Sandbox) -> None:
+        """Make a new process an agent of the swarm. Raises AgentLost, SwarmFailed."""
+        agent = sandbox.agent
         self.on_sandbox(sandbox)
         await self.crew.open({agent: sandbox}, self.network)
         async with self.floor.admission() as rounds_over:
             self.assignments.offices.appoint(agent)
             await self.crew.assign([agent], rounds_over=rounds_over, deadline_s=ADMISSION_DEADLINE_S)
-            self.verdicts.arrived(agent, generation, now_s=self.now_s())
+            self.verdicts.arrived(agent, sandbox.generation, now_s=self.now_s())
             with self.verdicts.joining(agent):
                 await self.crew.welcome(agent)
                 await self.crew.connect([agent], deadline_s=ADMISSION_DEADLINE_S)
-        return True

@@ -101,8 +101,13 @@ class SandboxManager:
 
         The new one takes the slot of the old, which is gone before: there are never two. Raises SandboxError.
         """
-        with anyio.fail_after(self.capacity.create_deadline_s):
-            was_there = await self.provider.kill(sandbox.id)
+        try:
+            with anyio.fail_after(self.capacity.create_deadline_s):
+                was_there = await self.provider.kill(sandbox.id)
+        except TimeoutError as error:
+            raise TemporarySandboxError(
+                f"the sandbox of {sandbox.agent} was not killed within {self.capacity.create_deadline_s:g} s"
+            ) from error
         self._note_killed(sandbox.id, was_there=was_there)
         spec = SandboxSpec(
             swarm=self.swarm,

@@ -39,7 +39,7 @@ SEATS = [
         (),
         ROOT,
         (Post(ROOT, (Branch("b", {"m": 2}, GROUP),), None, 2.0), Post(GROUP, (Branch("c", {"m": 1}),), ROOT, 1.0)),
-        DistributionStrategy.ROUND_ROBIN,
+        DistributionStrategy.CONSENSUS,
         ("a", "c", "d"),
     ),
 ]

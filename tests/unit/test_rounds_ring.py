@@ -12,7 +12,7 @@ from topologies.round import Report, Send
 from topologies.rounds import create_round
 from topologies.seats import Lane, RingSeat
 from topologies.stages import WAITING_MAX, RingOverflow, fuse, signal
-from topologies.way import KEPT_MAX
+from topologies.way import CATCH_UP_TICKS, KEPT_MAX, Way
 
 MOMENTUM = (("momentum", "X"),)
 LANE = Lane(("d", "s", "r", "e"), ("X",), ((), MOMENTUM, (), ()))
@@ -29,8 +29,9 @@ def stage(agent, *, desk=None, lanes=(LANE, OTHER), in_flight_max=2, rounds_over
     return create_round(seat, desk or FixedDesk(agent), rounds_over=rounds_over)
 
 
-def item(round=1, votes=(), decisions=(), *, lane=0, attempt=1):
-    return Item(make_tick(round, attempt=attempt), lane, bool(decisions), votes, decisions)
+def item(round=1, votes=(), decisions=(), *, lane=0, attempt=1, earlier=()):
+    ticks = tuple(make_tick(number) for number in earlier)
+    return Item(make_tick(round, attempt=attempt), lane, bool(decisions), votes, decisions, ticks)
 
 
 def momentum(agent, round=1):
@@ -177,10 +178,11 @@ def test_one_that_is_dead_is_passed_by_at_each_stage(agent, dead, to):
 
 def test_what_was_handed_to_the_dead_lately_is_handed_to_the_next_once():
     data = stage("d", in_flight_max=99)
-    items = [data.on_tick(make_tick(round))[0].message for round in range(1, KEPT_MAX + 3)]
+    for round in range(1, KEPT_MAX + 3):
+        data.on_tick(make_tick(round))
     again = lose(data, "s")
-    assert [(action.to, action.message.tick.round) for action in again] == [("r", one.tick.round) for one in items[2:]]
-    assert [tick.round for tick in again[0].message.earlier] == [1, 2]  # these went past the one after the next
+    assert again[0] == Send("r", item(3, earlier=(1, 2)))  # with what went past it before
+    assert again[1:] == [Send("r", item(round)) for round in range(4, KEPT_MAX + 3)]
     assert lose(data, "s") == []
 
 
@@ -267,3 +269,30 @@ def test_tasks_are_run_up_to_a_place_and_not_again():
     signal(half, lane, up_to=4, desk=desk)
     assert desk.worked == ["1/X/a", "1/X/b", "1/X/c"]
     assert signal(item(decisions=decided()), lane, up_to=4, desk=desk) == item(decisions=decided())
+
+
+# ---- who was passed by
+
+
+def test_who_was_passed_by_is_told_what_went_past_it():
+    data = stage("d", in_flight_max=99)
+    lose(data, "s")
+    for round in (1, 2):
+        data.on_tick(make_tick(round))
+    data.on_peer("s", is_alive=True)
+    assert data.on_tick(make_tick(3)) == [Send("s", item(3, earlier=(1, 2)))]
+    assert data.on_tick(make_tick(4)) == [Send("s", item(4))]
+
+
+def test_ticks_that_went_past_are_fed_before_the_one_that_came():
+    desk = FixedDesk("s")
+    stage("s", desk=desk).on_message("d", item(3, earlier=(1, 2)))
+    assert (desk.fed, desk.worked) == ([1, 2, 3], ["3/X/momentum"])
+
+
+def test_only_the_latest_ticks_are_told_of():
+    way = Way(("s", "r"), now_s=lambda: 0.0, is_suspect=lambda agent: False)
+    for round in range(1, CATCH_UP_TICKS + 3):
+        way.tell("r", make_tick(round))
+    told = way.tell("s", make_tick(CATCH_UP_TICKS + 3))
+    assert [tick.round for tick in told] == list(range(4, CATCH_UP_TICKS + 3))
