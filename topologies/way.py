@@ -12,7 +12,7 @@ from topologies.breaker import BreakerState, CircuitBreaker, Permit
 from topologies.messages import Item, LaneDone, Tick
 
 KEPT_MAX = 8
-CATCH_UP_TICKS = 16
+CATCH_UP_TICKS = 64
 CHECKS_UNTIL_SETTLED = 4
 
 
@@ -77,5 +77,8 @@ class Way:
         return tuple(self._kept) if was_next else ()
 
     def regain(self, agent: str) -> None:
-        """An agent is alive again, maybe as another process."""
+        """An agent is alive again, maybe as another process: what the former did wrong is not held against it."""
         self._dead.discard(agent)
+        if agent in self._breakers:
+            self._breakers[agent] = CircuitBreaker()
+            self._under_way = deque(one for one in self._under_way if one[1] != agent)

@@ -75,3 +75,13 @@ def test_who_was_passed_by_is_told_what_went_past_it():
         assert way.tell("next", make_tick(round)) == ()
     assert [tick.round for tick in way.tell("after", make_tick(3))] == [1, 2]
     assert [tick.round for tick in way.tell("next", make_tick(5))] == [3]
+
+
+def test_new_process_is_not_blamed_for_the_former():
+    around = Surroundings()
+    for _ in range(5):
+        around.hand_over(suspect=True)
+    around.way.lose("next")
+    around.way.regain("next")
+    assert around.way.state("next") is BreakerState.CLOSED
+    assert around.hand_over() == "next"
