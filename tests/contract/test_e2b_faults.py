@@ -18,15 +18,15 @@ SPEC = SandboxSpec(swarm="s", agent="agent-001", generation=1, lease_s=60, files
 
 
 @pytest.fixture
-def victim(emulator):
-    """Return a context with a provider and a sandbox with a worker."""
+def victim(emulator, client, find_pid):
+    """Return a context with a provider, a sandbox with a worker, and the machine's number of that worker."""
 
     @asynccontextmanager
     async def make():
         account = E2BAccount(api_key=emulator.api_key, api_url=emulator.url, sandbox_url=emulator.url)
         async with open_http_network() as network, open_e2b(account, network) as provider:
             sandbox = await provider.create(SPEC)
-            yield provider, sandbox
+            yield provider, sandbox, find_pid(await client.AsyncSandbox.connect(sandbox.id), sandbox.pid)
             await provider.kill(sandbox.id)
 
     return make
@@ -50,42 +50,42 @@ def processes_with(word):
 
 
 async def test_armed_fault_does_nothing_until_it_is_fired(victim, is_alive, eventually):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, worker):
         fire = await provider.arm(sandbox, Kill())
         await anyio.sleep(0.2)
-        assert is_alive(sandbox.pid)
+        assert is_alive(worker)
         await fire()
-        await eventually(lambda: not is_alive(sandbox.pid))
+        await eventually(lambda: not is_alive(worker))
 
 
 async def test_stopped_worker_stays_stopped_or_goes_on_after_its_time(victim, eventually):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, worker):
         for seconds in (0.3, None):
             await (await provider.arm(sandbox, Stop(seconds)))()
-            await eventually(lambda: state_of(sandbox.pid) == "T")
+            await eventually(lambda: state_of(worker) == "T")
             if seconds is not None:
-                await eventually(lambda: state_of(sandbox.pid) != "T")
+                await eventually(lambda: state_of(worker) != "T")
 
 
 async def test_stopped_worker_and_armed_faults_end_with_the_sandbox(victim, is_alive):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, worker):
         await provider.arm(sandbox, Kill())
         await (await provider.arm(sandbox, Stop(None)))()
         assert await provider.kill(sandbox.id)
-        assert not is_alive(sandbox.pid)
+        assert not is_alive(worker)
 
 
 async def test_cores_are_burned_for_a_time_and_the_worker_lives(victim, is_alive, eventually):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, worker):
         mark = "timeout 0.7 sh"
         await (await provider.arm(sandbox, BurnCpu(0.7)))()
         await eventually(lambda: any(state_of(pid) == "R" for pid in processes_with("while :; do :; done")))
         await eventually(lambda: not processes_with(mark.replace(" ", "\0")))
-        assert is_alive(sandbox.pid)
+        assert is_alive(worker)
 
 
 async def test_memory_grows_to_its_size(victim, eventually):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, _):
         await (await provider.arm(sandbox, GrowMemory(77, None)))()
 
         def has_grown():
@@ -99,15 +99,15 @@ async def test_memory_grows_to_its_size(victim, eventually):
 
 
 async def test_vanished_sandbox_is_not_listed(victim, is_alive):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, worker):
         await (await provider.arm(sandbox, Vanish()))()
         assert await provider.list("s") == []
-        assert not is_alive(sandbox.pid)
+        assert not is_alive(worker)
         with pytest.raises(SandboxGone):
             await provider.arm(sandbox, Kill())
 
 
 async def test_worker_whose_process_nobody_knows_cannot_be_met(victim):
-    async with victim() as (provider, sandbox):
+    async with victim() as (provider, sandbox, _):
         with pytest.raises(PermanentSandboxError, match="nobody knows the worker's process"):
             await provider.arm(msgspec.structs.replace(sandbox, pid=None), Kill())
