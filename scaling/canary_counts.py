@@ -56,7 +56,8 @@ def approximate_weight(replicas: int, weight: int, *, surge: int, weight_max: in
     """Return the counts whose share comes nearest to `weight`, with one agent more in all if there is a surge.
 
     Between 1 and 99 % both versions get at least one agent, unless there is only one and no surge. When two
-    counts are equally near the larger canary wins. Example: 10 agents at 24 % with a surge are 3 beside 8.
+    counts are equally near the larger canary wins. Example: 10 agents at 24 % with a surge are 3 beside 8. Where the
+    larger of two equally near ones is all agents and there is no surge, the original finds no count: none (5 at 90 %).
     """
     if replicas == 0:
         return Counts(0, 0)

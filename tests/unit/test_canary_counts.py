@@ -71,9 +71,16 @@ def test_counts_of_a_weight_sum_to_the_fleet_or_one_more(replicas, weight, surge
     assert counts.canary >= 0
     assert counts.stable >= 0
     assert counts.canary + counts.stable in ({replicas, replicas + 1} if surge else {replicas})
-    if 0 < weight < 100 and replicas > 1:
+    has_fit = surge > 0 or 2 * replicas * weight != 100 * (2 * replicas - 1)
+    if 0 < weight < 100 and replicas > 1 and has_fit:
         assert counts.canary > 0
         assert counts.stable > 0
+
+
+def test_no_canary_where_a_tie_leaves_no_count():
+    """Five agents at 90 % are four and a half; without a surge the original has no count for that."""
+    assert approximate_weight(5, 90, surge=0) == Counts(0, 5)
+    assert approximate_weight(5, 90, surge=1) == Counts(5, 1)
 
 
 def step(fleet: Fleet, counts: Counts, serving: int) -> Fleet:
