@@ -15,15 +15,16 @@ MARKS = ("-m workers", "sandboxes.emulator", *SERVER_PARTS)
 
 
 def swarm_processes() -> set[int]:
-    """Find the processes that only a swarm starts, whoever's child they are by now."""
+    """Find the processes that only a swarm of this very installation starts, whoever's child they are by now."""
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                is_ours = sys.prefix in words or os.fsencode(sys.prefix) in (entry / "environ").read_bytes()
             except OSError:
                 continue  # it ended while we looked
-            if any(mark in words for mark in MARKS):
+            if is_ours and any(mark in words for mark in MARKS):
                 found.add(int(entry.name))
     return found
 
