@@ -231,12 +231,13 @@ class _Command:
 
     async def watch(self) -> None:
         """Follow the command to its end, however it ends."""
-        with self._scope:
-            try:  # noqa: SIM105 - what is caught here is caught by name in the test of the architecture
+        try:
+            with self._scope:
                 await self._handle.wait()
-            except Exception:  # noqa: BLE001, S110 - the SDK raises a bare Exception among others: it has ended
-                pass
-        self.ended.set()
+        except Exception:  # noqa: BLE001, S110 - the SDK raises a bare Exception among others: it has ended
+            pass
+        finally:
+            self.ended.set()  # also when all is cancelled: whoever gives up waits for it
 
     async def give_up(self) -> None:
         """Stop following, and end the stream.
